@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PCI BARs that are memory shared with another party
+ */
+
+#include <linux/cleanup.h>
+#include <linux/device/devres.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/overflow.h>
+#include <linux/pci.h>
+#include <linux/pci-shmem-bar.h>
+#include <linux/slab.h>
+
+/**
+ * DOC: shared-memory BARs
+ *
+ * Some BARs hold no registers but memory that the driver shares with a
+ * hypervisor, another guest or the device's firmware.  A &struct pci_shmem_bar
+ * owns the claim on such a BAR and its cacheable mapping as one object, so that
+ * both are always undone together and in the right order.
+ *
+ * Who owns the object decides how it ends:
+ *
+ * * pci_shmem_bar_map() gives it to the caller, who ends it with
+ *   pci_shmem_bar_unmap(), or leaves that to the end of a scope::
+ *
+ *	struct pci_shmem_bar *shm __free(pci_shmem_bar_unmap) =
+ *		pci_shmem_bar_map(pdev, 2, SZ_4K, MEMREMAP_WB, KBUILD_MODNAME);
+ *	if (IS_ERR(shm))
+ *		return PTR_ERR(shm);
+ *
+ * * pcim_shmem_bar_map() gives it to the device's devres list, which ends it
+ *   when the driver is detached.
+ *
+ * * pcim_shmem_bar_adopt() hands an object over from the former to the latter,
+ *   for a probe that must look into the memory before it knows whether it
+ *   wants to keep it::
+ *
+ *	struct my_header *hdr = shm->addr;
+ *
+ *	if (hdr->version != MY_VERSION)
+ *		return -ENODEV;
+ *	priv->shm = shm;
+ *	return pcim_shmem_bar_adopt(no_free_ptr(shm));
+ *
+ * The device must be enabled before its BAR is mapped, and a resizable BAR must
+ * have its final size before that: pci_resize_resource() returns -EBUSY as long
+ * as memory decode is on.
+ */
+
+/* What pci_request_region() and memremap() would let through is caught here. */
+static int pci_shmem_bar_check(struct pci_dev *pdev, int bar, size_t min_len,
+			       unsigned long flags)
+{
+	const unsigned long modes = MEMREMAP_WB | MEMREMAP_WT | MEMREMAP_WC;
+	const struct resource *res;
+	resource_size_t len;
+
+	if (bar < 0 || bar >= PCI_STD_NUM_BARS)
+		return -EINVAL;
+
+	if (!(flags & modes) || flags & ~(modes | MEMREMAP_DEC))
+		return -EINVAL;
+
+	res = pci_resource_n(pdev, bar);
+	len = pci_resource_len(pdev, bar);
+	if (!len)
+		return -ENXIO;
+
+	if (resource_type(res) == IORESOURCE_IO)
+		return -EINVAL;
+
+	if (resource_type(res) != IORESOURCE_MEM ||
+	    res->flags & IORESOURCE_UNSET || !resource_assigned(res))
+		return -ENXIO;
+
+	if (overflows_type(len, size_t))
+		return -EFBIG;
+
+	if (len < min_len)
+		return -EINVAL;
+
+	return 0;
+}
+
+static void *pci_shmem_bar_remap(resource_size_t start, size_t len,
+				 unsigned long flags)
+{
+#if defined(arch_memremap_wb) || defined(ioremap_cache)
+	/*
+	 * Without MEMREMAP_DEC, x86 makes a private mapping in a confidential
+	 * guest, and the guest would not see what the other party writes.
+	 */
+	return memremap(start, len, flags | MEMREMAP_DEC) ?: ERR_PTR(-ENOMEM);
+#else
+	/* memremap() would return what ioremap() does, maybe no pointer at all */
+	return ERR_PTR(-EOPNOTSUPP);
+#endif
+}
+
+/**
+ * pci_shmem_bar_map - Claim a shared-memory BAR and map all of it
+ * @pdev: PCI device, enabled
+ * @bar: BAR index, 0 to PCI_STD_NUM_BARS - 1
+ * @min_len: shortest BAR the caller can work with, in bytes; 0 for any
+ * @flags: one or more of MEMREMAP_WB, MEMREMAP_WT and MEMREMAP_WC, tried in
+ *	   this order; MEMREMAP_DEC is implied, MEMREMAP_ENC is refused
+ * @name: owner to show in /proc/iomem; not copied, so it must live until the
+ *	  BAR is unmapped
+ *
+ * Mapping more than once fails with -EBUSY.  The BAR need not be prefetchable
+ * and may belong to a virtual function.
+ *
+ * The cache mode is a request.  On x86, an MTRR that says uncached turns
+ * MEMREMAP_WB into an uncached mapping without an error; firmware often sets up
+ * such an MTRR for the PCI window below 4 GiB.
+ *
+ * Context: May sleep.
+ *
+ * Return: the mapped BAR, to be undone with pci_shmem_bar_unmap(), or an
+ * ERR_PTR(), never NULL:
+ *
+ * * %-EINVAL - @bar or @flags is not allowed, the BAR is an I/O port BAR, or it
+ *   is shorter than @min_len
+ * * %-ENXIO - the device does not have the BAR, or it has no address
+ * * %-EFBIG - the BAR is longer than a size_t can say
+ * * %-EBUSY - somebody else has claimed the BAR, or part of it
+ * * %-ENOMEM - out of memory, or the mapping failed
+ * * %-EOPNOTSUPP - the architecture cannot map a BAR as memory
+ */
+struct pci_shmem_bar *pci_shmem_bar_map(struct pci_dev *pdev, int bar,
+					size_t min_len, unsigned long flags,
+					const char *name)
+{
+	int ret;
+
+	ret = pci_shmem_bar_check(pdev, bar, min_len, flags);
+	if (ret)
+		return ERR_PTR(ret);
+
+	struct pci_shmem_bar *shm __free(kfree) = kzalloc_obj(*shm);
+	if (!shm)
+		return ERR_PTR(-ENOMEM);
+
+	shm->pdev = pdev;
+	shm->phys_start = pci_resource_start(pdev, bar);
+	shm->len = pci_resource_len(pdev, bar);
+	shm->bar = bar;
+
+	ret = pci_request_region(pdev, bar, name);
+	if (ret)
+		return ERR_PTR(ret);
+
+	shm->addr = pci_shmem_bar_remap(shm->phys_start, shm->len, flags);
+	if (IS_ERR(shm->addr)) {
+		pci_release_region(pdev, bar);
+		return ERR_CAST(shm->addr);
+	}
+
+	return_ptr(shm);
+}
+EXPORT_SYMBOL_GPL(pci_shmem_bar_map);
+
+/**
+ * pci_shmem_bar_unmap - Undo pci_shmem_bar_map()
+ * @shm: mapped BAR, owned by the caller; NULL and ERR_PTR() are ignored
+ *
+ * Unmap the BAR, release the claim on it and free @shm.  Nobody may use @shm or
+ * the memory any more, which includes mappings in user space.
+ *
+ * Context: May sleep.
+ */
+void pci_shmem_bar_unmap(struct pci_shmem_bar *shm)
+{
+	if (IS_ERR_OR_NULL(shm))
+		return;
+
+	memunmap(shm->addr);
+	pci_release_region(shm->pdev, shm->bar);
+	kfree(shm);
+}
+EXPORT_SYMBOL_GPL(pci_shmem_bar_unmap);
+
+static void pcim_shmem_bar_release(void *shm)
+{
+	pci_shmem_bar_unmap(shm);
+}
+
+/**
+ * pcim_shmem_bar_adopt - Hand a mapped BAR over to devres
+ * @shm: mapped BAR, owned by the caller; consumed even on error
+ *
+ * From here on @shm belongs to the driver bound to its device.  It is unmapped
+ * when that driver is detached, in reverse order with the driver's other
+ * managed resources; the caller must not unmap it, but may go on using it until
+ * then.  If this fails, @shm has been unmapped already and is gone.
+ *
+ * Context: May sleep.  Call from the driver's probe.
+ *
+ * Return: 0, or -ENOMEM if devres could not take @shm.
+ */
+int pcim_shmem_bar_adopt(struct pci_shmem_bar *shm)
+{
+	return devm_add_action_or_reset(&shm->pdev->dev,
+					pcim_shmem_bar_release, shm);
+}
+EXPORT_SYMBOL_GPL(pcim_shmem_bar_adopt);
+
+/**
+ * pcim_shmem_bar_map - Managed pci_shmem_bar_map()
+ * @pdev: PCI device, enabled with pcim_enable_device()
+ * @bar: BAR index, 0 to PCI_STD_NUM_BARS - 1
+ * @min_len: shortest BAR the caller can work with, in bytes; 0 for any
+ * @flags: as for pci_shmem_bar_map()
+ * @name: owner to show in /proc/iomem; not copied, so it must live until the
+ *	  driver is detached
+ *
+ * The BAR is unmapped and its claim released when the driver is detached;
+ * nothing undoes it earlier.  Enable the device first: devres works backwards,
+ * so the BAR is then unmapped before the device is disabled.
+ *
+ * Do not use this for memory that can be in use after the driver is detached,
+ * as a DRM device is while a file on it is open.
+ *
+ * Context: May sleep.  Call from the driver's probe.
+ *
+ * Return: the mapped BAR, or an ERR_PTR() as for pci_shmem_bar_map().
+ */
+struct pci_shmem_bar *pcim_shmem_bar_map(struct pci_dev *pdev, int bar,
+					 size_t min_len, unsigned long flags,
+					 const char *name)
+{
+	struct pci_shmem_bar *shm;
+	int ret;
+
+	shm = pci_shmem_bar_map(pdev, bar, min_len, flags, name);
+	if (IS_ERR(shm))
+		return shm;
+
+	ret = pcim_shmem_bar_adopt(shm);
+	if (ret)
+		return ERR_PTR(ret);
+
+	return shm;
+}
+EXPORT_SYMBOL_GPL(pcim_shmem_bar_map);

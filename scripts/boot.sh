@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Boot build/kernel-NAME in QEMU with ivshmem devices and test the sample in it:
+# boot.sh NAME.  ACCEL=kvm asks for KVM, SEED= repeats a run.
+. "$(dirname "$0")/lib.sh"
+
+name=$1
+kernel=$build/kernel-$name
+guest=$top/scripts/guest
+dir=$build/boot-$name
+accel=${ACCEL:-tcg}
+seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
+limit=${LIMIT:-300}	# seconds
+low=$((16 << 20)) high=$((8 << 30))
+
+[ -f "$kernel/.built" ] || die "no kernel in $kernel: run 'make build'"
+[ "$accel" != kvm ] || [ -w /dev/kvm ] || die "ACCEL=kvm: no access to /dev/kvm"
+
+rm -rf "$dir"
+mkdir -p "$dir/root"/{bin,dev,proc,sys}
+
+# The guest: one static program on the kernel's own nolibc, busybox for modprobe.
+gcc -nostdlib -nostdinc -static -Os -Wall -Werror -include nolibc.h \
+	-I"$tree/tools/include/nolibc" -I"$tree/tools/testing/selftests" \
+	-isystem "$(gcc -print-file-name=include)" -isystem /usr/include \
+	-isystem "/usr/include/$(gcc -print-multiarch)" \
+	"$guest/init.c" -lgcc -o "$dir/root/init"
+cp /bin/busybox "$dir/root/bin"
+cp "$kernel/claim/claim.ko" "$dir/root"
+cp -a "$kernel/root/." "$dir/root"
+(cd "$dir/root" && find . | cpio --quiet -o -H newc | gzip -1) > "$dir/initramfs.gz"
+
+# The host's side of the memories.  The 8 GiB file is sparse.
+gcc -O2 -Wall -Werror "$guest/backing.c" -o "$dir/backing"
+"$dir/backing" fill "$dir/low" $low "$seed"
+"$dir/backing" fill "$dir/high" $high "$seed"
+
+# SeaBIOS moves all 64-bit BARs above 4 GiB if it has to move one.  It spares
+# those behind a bridge with a 32-bit prefetchable BAR, for which VGA is here.
+note "seed $seed"
+status=0
+timeout --foreground "$limit" qemu-system-x86_64 -M q35 -accel "$accel" -smp 2 -m 256 \
+	-display none -nodefaults -no-user-config -no-reboot \
+	-kernel "$kernel/arch/x86/boot/bzImage" -initrd "$dir/initramfs.gz" \
+	-append "console=ttyS0 panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 softlockup_panic=1 -- $seed" \
+	-serial "file:$dir/console.log" -serial "file:$dir/ktap.raw" \
+	-object memory-backend-file,id=low,share=on,mem-path="$dir/low",size=$low \
+	-device pci-bridge,id=bridge,chassis_nr=1,addr=4 \
+	-device secondary-vga,bus=bridge,addr=3 \
+	-device ivshmem-plain,memdev=low,bus=bridge,addr=4 \
+	-object memory-backend-file,id=high,share=on,mem-path="$dir/high",size=$high \
+	-device ivshmem-plain,memdev=high,addr=5 \
+	-object memory-backend-ram,id=short,size=2K \
+	-device ivshmem-plain,memdev=short,addr=6 \
+	-device pci-testdev,addr=7 < /dev/null || status=$?
+
+tr -d '\r' < "$dir/ktap.raw" > "$dir/ktap.log"
+why=
+if [ $status = 124 ]; then
+	why="did not end within $limit s"
+elif [ $status != 0 ]; then
+	why="QEMU failed with status $status"
+elif grep -q -e 'Kernel panic' -e ' cut here ' -e 'BUG:' "$dir/console.log"; then
+	why="the kernel has a complaint"
+elif ! grep -q '^# Totals:' "$dir/ktap.log"; then
+	why="ended before its tests did"
+fi
+if [ -n "$why" ]; then
+	echo "--- last lines of $dir/console.log"
+	tail -n 30 "$dir/console.log"
+	echo "--- last lines of $dir/ktap.log"
+	tail -n 10 "$dir/ktap.log"
+fi
+
+# Show and count what the guest tested, with the kernel's own parser.
+parsed=$(cd "$tree" && python3 tools/testing/kunit/kunit.py parse "$dir/ktap.log") || true
+echo "$parsed"
+sed -n 's/^# .*\(BAR at .*: asked for .*\)/\1/p' "$dir/ktap.log"
+count() {
+	local n
+
+	n=$(sed -n "s/.*Testing complete.*[ ,]$1: \([0-9]*\).*/\1/p" <<< "$parsed")
+	echo "${n:-0}"
+}
+passed=$(count passed) skipped=$(count skipped)
+failed=$(($(count failed) + $(count crashed) + $(count errors)))
+
+host_sees() {
+	if "$dir/backing" check "$dir/$1" "$2" "$seed"; then
+		echo "host: $1 holds what the guest wrote"
+		passed=$((passed + 1))
+	else
+		echo "host: $1 does not hold what the guest wrote"
+		failed=$((failed + 1))
+	fi
+}
+host_sees low $low
+host_sees high $high
+
+[ -z "$why" ] || failed=$((failed + 1))
+echo "$passed passed, $failed failed, $skipped skipped"
+[ -z "$why" ] || die "guest $name: $why, see $dir/console.log"
+[ $failed = 0 ]

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Build a kernel for the guest: build.sh NAME, with the sample as NAME says:
+# "module" or "builtin".  Everything goes to build/kernel-NAME.
+. "$(dirname "$0")/lib.sh"
+
+name=$1
+out=$build/kernel-$name
+conf=$top/scripts/configs
+fragments=("$conf/base.config" "$conf/x86_64.config" "$conf/sample-$name.config")
+claim=$top/scripts/guest/claim
+PATH=/usr/lib/ccache:$PATH
+
+need_tree
+[ -f "${fragments[2]}" ] || die "no configuration $name in scripts/configs"
+
+# Nothing to do for make either if neither the sources nor the rest changed.
+state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "$claim"; gcc --version)
+if [ -z "$(git -C "$tree" status --porcelain)" ] &&
+   [ "$(cat "$out/.built" 2>/dev/null)" = "$state" ]; then
+	exit 0
+fi
+rm -f "$out/.built"
+
+kmake() {
+	make -C "$tree" O="$out" -s -j$(($(nproc) + 1)) "$@"
+}
+
+# The variants differ in the sample only: start from the other's object files.
+if [ ! -d "$out" ]; then
+	for other in "$build"/kernel-*; do
+		[ -f "$other/.built" ] || continue
+		cp -a --reflink=auto "$other" "$out.new"
+		rm "$out.new/.built"
+		mv "$out.new" "$out"
+		break
+	done
+fi
+mkdir -p "$out"
+
+kmake tinyconfig
+(cd "$tree" && KCONFIG_CONFIG=$out/.config \
+	scripts/kconfig/merge_config.sh -m -O "$out" "$out/.config" "${fragments[@]}") > "$out/merge.log"
+kmake olddefconfig
+lost=$(sed '/^CONFIG_/!d' "${fragments[@]}" | grep -vxFf "$out/.config" || true)
+[ -z "$lost" ] || die "not in $out/.config, for want of something they depend on: ${lost//$'\n'/ }"
+
+kmake
+rm -rf "$out/root"
+kmake INSTALL_MOD_PATH="$out/root" modules_install
+kmake M="$claim" MO="$out/claim"
+echo "$state" > "$out/.built"

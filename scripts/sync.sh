@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Is what is committed here exactly what the patches produce, and is everything
+# on the branch exported?  Shows the difference if not.
+. "$(dirname "$0")/lib.sh"
+
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
+failed=0
+
+# The base commit is known to some trees and not to others.
+without_base() {
+	mkdir -p "$2"
+	(cd "$1" && tar -c patches series kernel-tree-overlay samples MAINTAINERS-snippet) | tar -x -C "$2"
+	sed -i -e '/^base-commit: /d' -e '${/^$/d}' "$2/$cover"
+}
+
+compare() {
+	mkdir -p "$new/$1"
+	"$top/scripts/export.sh" "$1" "$new/$1"
+	without_base "$new/$1" "$new/have"
+	without_base "$top" "$new/want"
+	if ! diff -ru --no-dereference "$new/want" "$new/have"; then
+		echo "$2"
+		failed=$((failed + 1))
+	fi
+	rm -rf "$new/want" "$new/have"
+}
+
+"$top/scripts/am.sh"
+compare patches-applied "sync.sh: the files above differ from what patches/ produces: run 'make export'"
+compare "$branch" "sync.sh: build/linux has commits that are not exported: run 'make export'"
+
+echo "$((2 - failed)) passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
