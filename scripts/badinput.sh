@@ -18,7 +18,8 @@ fresh() {
 # The series on a tree without its files: enough for git, and quick.
 fresh_tree() {
 	fresh
-	plain_git clone -q --shared --no-checkout "$tree" "$copy/build/linux"
+	plain_git -c advice.detachedHead=false clone -q --shared --no-checkout \
+		--branch pristine "$tree" "$copy/build/linux"
 	git -C "$copy/build/linux" sparse-checkout set --no-cone '/drivers/pci/*' 2>/dev/null
 	git -C "$copy/build/linux" checkout -q --detach pristine
 	git -C "$copy/build/linux" config pci-shmem-bar.origin "$(plain_git config pci-shmem-bar.origin)"
@@ -97,15 +98,13 @@ expect "full disk" "which has 1 GiB left" env PATH="$copy/bin:$PATH" "$copy/scri
 
 # tools.sh
 fresh
-for tool in bash dirname id; do
-	ln -sf "$(command -v $tool)" "$copy/bin-$tool"
-	mkdir -p "$copy/bin"
-	mv "$copy/bin-$tool" "$copy/bin/$tool"
+mkdir "$copy/bin"
+for tool in bash sh dirname; do
+	ln -s "$(type -P $tool)" "$copy/bin"
 done
-expect "missing tool, no apt" "this machine has no apt" env PATH="$copy/bin" "$copy/scripts/tools.sh"
-ln -sf "$(command -v true)" "$copy/bin/apt-get"
 fake id 'echo 1000'
-ln -sf "$(command -v sh)" "$copy/bin/sh"
+expect "missing tool, no apt" "this machine has no apt" env PATH="$copy/bin" "$copy/scripts/tools.sh"
+fake apt-get 'exit 1'
 expect "missing tool, not root" "install as root: apt-get install" env PATH="$copy/bin" "$copy/scripts/tools.sh"
 
 # apply.sh and export.sh
