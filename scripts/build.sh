@@ -15,10 +15,8 @@ need_tree
 
 # Nothing to do for make either if neither the sources nor the rest changed.
 state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "$claim"; gcc --version)
-if [ -z "$(git -C "$tree" status --porcelain)" ] &&
-   [ "$(cat "$out/.built" 2>/dev/null)" = "$state" ]; then
-	exit 0
-fi
+dirty=$(git -C "$tree" status --porcelain)
+[ -n "$dirty" ] || [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || exit 0
 rm -f "$out/.built"
 
 kmake() {
@@ -48,4 +46,4 @@ kmake
 rm -rf "$out/root"
 kmake INSTALL_MOD_PATH="$out/root" modules_install
 kmake M="$claim" MO="$out/claim"
-echo "$state" > "$out/.built"
+echo "$state${dirty:+, changed}" > "$out/.built"

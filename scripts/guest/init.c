@@ -186,6 +186,23 @@ static bool is_claimed(const char *dev, const char *name)
 	return claimed;
 }
 
+/* How the kernel maps the memory at @start, or NULL if it does not. */
+static const char *cache_mode(uint64_t start)
+{
+	static char buf[1 << 16];
+	char key[64], *mode;
+
+	if (slurp("/sys/kernel/debug/x86/pat_memtype_list", buf, sizeof(buf)) <= 0)
+		return "unknown";
+	snprintf(key, sizeof(key), "[mem 0x%016llx-", (unsigned long long)start);
+	mode = strstr(buf, key);
+	if (!mode)
+		return NULL;
+	mode = strstr(mode, "] ") + 2;
+	*strchr(mode, '\n') = '\0';
+	return mode;
+}
+
 static int bind_driver(const char *dev)
 {
 	return spew(DRIVER_DIR "/bind", dev);
@@ -286,15 +303,9 @@ TEST_F(shmem, bound)
 
 TEST_F(shmem, cache_mode)
 {
-	static char buf[1 << 16];
-	char key[64], *mode;
+	const char *mode = cache_mode(self->start);
 
-	ASSERT_GT(slurp("/sys/kernel/debug/x86/pat_memtype_list", buf, sizeof(buf)), 0);
-	snprintf(key, sizeof(key), "[mem 0x%016llx-", (unsigned long long)self->start);
-	mode = strstr(buf, key);
 	ASSERT_NE(NULL, mode);
-	mode = strstr(mode, "] ") + 2;
-	*strchr(mode, '\n') = '\0';
 	TH_LOG("BAR at %#llx: asked for write-back, got %s",
 	       (unsigned long long)self->start, mode);
 	if (!strcmp(variant->dev, HIGH))
@@ -398,6 +409,7 @@ TEST_F(shmem, unbound_while_in_use)
 
 	ASSERT_EQ(0, unbind_driver(variant->dev));
 	EXPECT_FALSE(is_claimed(variant->dev, NULL));
+	EXPECT_EQ(NULL, cache_mode(self->start)) TH_LOG("still mapped");
 	EXPECT_EQ(0, enable_count(variant->dev));
 	EXPECT_EQ(-1, open(dev_path(variant->dev, "shmem"), O_RDWR));
 	EXPECT_EQ(ENOENT, errno);
