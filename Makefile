@@ -1,6 +1,6 @@
 # The face of scripts/; everything built or downloaded goes to build/.
 
-.PHONY: help boot check fetch apply export sync build checkpatch shellcheck badinput clean
+.PHONY: help boot check fetch apply export sync build checkpatch each shellcheck badinput clean
 
 BOOT = tools fetch apply build:module boot:module build:builtin boot:builtin
 
@@ -15,6 +15,7 @@ help:
 	@echo
 	@echo 'make sync        is what is committed here what the patches produce?'
 	@echo 'make checkpatch  checkpatch --strict on every patch'
+	@echo 'make each        does every commit compile alone, without a new warning?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
 	@echo 'make clean       remove build/, but for build/linux and the download'
@@ -27,7 +28,7 @@ boot:
 	@scripts/run.sh $(BOOT)
 
 check:
-	@scripts/run.sh tools shellcheck fetch apply sync checkpatch \
+	@scripts/run.sh tools shellcheck fetch apply sync checkpatch each \
 		$(filter-out tools fetch apply,$(BOOT)) badinput
 
 build:
@@ -36,7 +37,7 @@ build:
 apply:
 	@scripts/run.sh tools fetch apply
 
-sync checkpatch:
+sync checkpatch each:
 	@scripts/run.sh tools fetch apply $@
 
 badinput:

@@ -8,7 +8,6 @@ out=$build/kernel-$name
 conf=$top/scripts/configs
 fragments=("$conf/base.config" "$conf/x86_64.config" "$conf/sample-$name.config")
 claim=$top/scripts/guest/claim
-PATH=/usr/lib/ccache:$PATH
 
 need_tree
 [ -f "${fragments[2]}" ] || die "no configuration $name in scripts/configs"
@@ -19,14 +18,11 @@ dirty=$(git -C "$tree" status --porcelain)
 [ -n "$dirty" ] || [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || exit 0
 rm -f "$out/.built"
 
-kmake() {
-	make -C "$tree" O="$out" -s -j$(($(nproc) + 1)) "$@"
-}
-
 # The variants differ in the sample only: start from the other's object files.
 if [ ! -d "$out" ]; then
 	for other in "$build"/kernel-*; do
 		[ -f "$other/.built" ] || continue
+		rm -rf "$out.new"	# of a run that was killed
 		cp -a --reflink=auto "$other" "$out.new"
 		rm "$out.new/.built"
 		mv "$out.new" "$out"
@@ -35,15 +31,12 @@ if [ ! -d "$out" ]; then
 fi
 mkdir -p "$out"
 
-kmake tinyconfig
-(cd "$tree" && KCONFIG_CONFIG=$out/.config \
-	scripts/kconfig/merge_config.sh -m -O "$out" "$out/.config" "${fragments[@]}") > "$out/merge.log"
-kmake olddefconfig
-lost=$(sed '/^CONFIG_/!d' "${fragments[@]}" | grep -vxFf "$out/.config" || true)
-[ -z "$lost" ] || die "not in $out/.config, for want of something they depend on: ${lost//$'\n'/ }"
+configure "$tree" "$out" "${fragments[@]}"
+lost=$(lost_options "$out" "${fragments[@]}")
+[ -z "$lost" ] || die "not in $out/.config, for want of something they depend on: $lost"
 
-kmake
+kmake "$tree" "$out"
 rm -rf "$out/root"
-kmake INSTALL_MOD_PATH="$out/root" modules_install
-kmake M="$claim" MO="$out/claim"
+kmake "$tree" "$out" INSTALL_MOD_PATH="$out/root" modules_install
+kmake "$tree" "$out" M="$claim" MO="$out/claim"
 echo "$state${dirty:+, changed}" > "$out/.built"

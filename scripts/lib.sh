@@ -32,3 +32,22 @@ need_tree() {
 sum_of() {
 	find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 }
+
+# kmake TREE OUT ARGUMENT...
+kmake() {
+	PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 \
+		make -C "$1" O="$2" -s -j$(($(nproc) + 1)) "${@:3}"
+}
+
+# configure TREE OUT FRAGMENT...: tinyconfig and what the fragments say.
+configure() {
+	kmake "$1" "$2" tinyconfig
+	(cd "$1" && KCONFIG_CONFIG=$2/.config \
+		scripts/kconfig/merge_config.sh -m -O "$2" "$2/.config" "${@:3}") > "$2/merge.log"
+	kmake "$1" "$2" olddefconfig
+}
+
+# lost_options OUT FRAGMENT...: what the fragments ask for and did not get.
+lost_options() {
+	sed '/^CONFIG_/!d' "${@:2}" | grep -vxFf "$1/.config" | tr '\n' ' ' || true
+}

@@ -9,14 +9,14 @@ flock -n 9 || die "another run is using $build"
 
 passed=0 failed=0 skipped=0
 
-# On a terminal, show that time passes and what is being done.
+# Show that time passes and, on a terminal, what is being done.
 tick() {
 	local begin=$SECONDS
 	while sleep 1; do
 		if [ -t 1 ]; then
 			printf '\r%-18s %4d s  %-50.50s' "$1" $((SECONDS - begin)) "$(tail -n 1 "$2" 2>/dev/null | tr -d '\r')"
 		elif [ $(((SECONDS - begin) % 60)) = 0 ]; then
-			printf '%-18s %4d s ...\n' "$1" $((SECONDS - begin))
+			printf ' %d s ...' $((SECONDS - begin))
 		fi
 	done
 }
@@ -35,6 +35,7 @@ summary() {
 for stage in "$@"; do
 	log=$build/logs/${stage//:/-}.log
 	begin=$SECONDS
+	printf '%-18s' "$stage"
 	tick "$stage" "$log" 9>&- &
 	ticker=$!
 	trap 'kill $ticker' EXIT
@@ -44,8 +45,8 @@ for stage in "$@"; do
 	kill $ticker
 	trap - EXIT
 	wait $ticker 2>/dev/null || true
-	[ ! -t 1 ] || printf '\r%78s\r' ''
-	printf '%-18s %4d s  ' "$stage" $((SECONDS - begin))
+	[ ! -t 1 ] || printf '\r%78s\r%-18s' '' "$stage"
+	printf ' %4d s  ' $((SECONDS - begin))
 
 	read -r p f s <<< "$(tally "$log")" || true
 	case $stage in

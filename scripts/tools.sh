@@ -34,6 +34,7 @@ depmod kmod
 qemu-system-x86_64 qemu-system-x86
 shellcheck shellcheck
 codespell codespell
+sparse sparse
 LIST
 
 [ ${#missing[@]} -gt 0 ] || exit 0

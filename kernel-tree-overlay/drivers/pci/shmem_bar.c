@@ -120,16 +120,15 @@ static void *pci_shmem_bar_remap(resource_size_t start, size_t len,
  *
  * Context: May sleep.
  *
- * Return: the mapped BAR, to be undone with pci_shmem_bar_unmap(), or an
- * ERR_PTR(), never NULL:
- *
- * * %-EINVAL - @bar or @flags is not allowed, the BAR is an I/O port BAR, or it
- *   is shorter than @min_len
- * * %-ENXIO - the device does not have the BAR, or it has no address
- * * %-EFBIG - the BAR is longer than a size_t can say
- * * %-EBUSY - somebody else has claimed the BAR, or part of it
- * * %-ENOMEM - out of memory, or the mapping failed
- * * %-EOPNOTSUPP - the architecture cannot map a BAR as memory
+ * Return:
+ * * the mapped BAR, to be undone with pci_shmem_bar_unmap(); never NULL
+ * * ERR_PTR(-EINVAL) if @bar or @flags is not allowed, the BAR is an I/O port
+ *   BAR, or it is shorter than @min_len
+ * * ERR_PTR(-ENXIO) if the device does not have the BAR, or it has no address
+ * * ERR_PTR(-EFBIG) if the BAR is longer than a size_t can say
+ * * ERR_PTR(-EBUSY) if somebody else has claimed the BAR, or part of it
+ * * ERR_PTR(-ENOMEM) if there is no memory, or the mapping failed
+ * * ERR_PTR(-EOPNOTSUPP) if the architecture cannot map a BAR as memory
  */
 struct pci_shmem_bar *pci_shmem_bar_map(struct pci_dev *pdev, int bar,
 					size_t min_len, unsigned long flags,

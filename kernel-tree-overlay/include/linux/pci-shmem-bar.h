@@ -13,7 +13,8 @@ struct pci_dev;
 
 /**
  * struct pci_shmem_bar - A claimed and mapped shared-memory BAR
- * @pdev: device the BAR belongs to; no reference is held on it
+ * @pdev: device the BAR belongs to; borrowed, so whoever owns this object keeps
+ *	  the device around
  * @addr: start of the mapping; ordinary memory, not __iomem
  * @phys_start: CPU physical address of the BAR (not a bus address); for the
  *		kernel's own use, do not show it to user space
