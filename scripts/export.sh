@@ -18,7 +18,7 @@ trap 'rm -rf "$new"' EXIT
 
 # Only a user's git tree has a commit that means something to others.
 base=()
-[ "$(plain_git config pci-shmem-bar.origin)" = linux-source-7.3 ] || base=(--base=pristine)
+[ -z "$(plain_git config pci-shmem-bar.base)" ] || base=(--base=pristine)
 
 # The cover letter's From: and Date: are the committer's.
 GIT_COMMITTER_NAME=$(plain_git log -1 --format=%an "$from")

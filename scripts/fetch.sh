@@ -106,6 +106,7 @@ from_user() {
 		# Borrows the objects of $src, writes nothing to it.
 		git clone -q --shared --no-tags "$src" "$new"
 		git -C "$new" remote remove origin
+		git -C "$new" config pci-shmem-bar.base known
 	else
 		mkdir -p "$new"
 		cp -a --reflink=auto "$src/." "$new"

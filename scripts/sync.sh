@@ -11,7 +11,7 @@ failed=0
 without_base() {
 	mkdir -p "$2"
 	(cd "$1" && tar -c patches series kernel-tree-overlay samples MAINTAINERS-snippet) | tar -x -C "$2"
-	sed -i -e '/^base-commit: /d' -e '${/^$/d}' "$2/$cover"
+	sed -i -e '/^base-commit: /d' -e '/^$/d' "$2/$cover"
 }
 
 compare() {
