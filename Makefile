@@ -2,7 +2,7 @@
 
 .PHONY: help boot check fetch apply export sync build checkpatch each shellcheck badinput clean
 
-BOOT = tools fetch apply build:module boot:module build:builtin boot:builtin
+BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:builtin:sample
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'

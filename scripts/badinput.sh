@@ -129,16 +129,16 @@ check "which keeps them" grep -q mine "$copy/build/linux/drivers/pci/shmem_bar.c
 # boot.sh, with a kernel that is there
 fresh
 ln -s "$tree" "$copy/build/linux"
-expect "no kernel" "run 'make build'" "$copy/scripts/boot.sh" module
+expect "no kernel" "run 'make build'" "$copy/scripts/boot.sh" module sample
 ln -s "$build/kernel-module" "$copy/build/kernel-module"
-expect "guest that does not answer" "did not end within 1 s" env LIMIT=1 "$copy/scripts/boot.sh" module
-echo 'int main(void) { return 0; }' > "$copy/scripts/guest/init.c"
-expect "guest that panics" "the kernel has a complaint" "$copy/scripts/boot.sh" module
-cat > "$copy/scripts/guest/init.c" <<'C'
+expect "guest that does not answer" "did not end within 1 s" env LIMIT=1 "$copy/scripts/boot.sh" module sample
+echo 'int main(void) { return 0; }' > "$copy/scripts/guest/sample.c"
+expect "guest that panics" "the kernel has a complaint" "$copy/scripts/boot.sh" module sample
+cat > "$copy/scripts/guest/sample.c" <<'C'
 #include <sys/reboot.h>
 int main(void) { reboot(RB_AUTOBOOT); return 0; }
 C
-expect "guest without a result" "ended before its tests did" "$copy/scripts/boot.sh" module
+expect "guest without a result" "ended before its tests did" "$copy/scripts/boot.sh" module sample
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

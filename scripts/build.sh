@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Build a kernel for the guest: build.sh NAME, with the sample as NAME says:
-# "module" or "builtin".  Everything goes to build/kernel-NAME.
+# Build a kernel for the guest, configured by scripts/configs/NAME.config, in
+# build/kernel-NAME: build.sh NAME.
 . "$(dirname "$0")/lib.sh"
 
 name=$1
 out=$build/kernel-$name
 conf=$top/scripts/configs
-fragments=("$conf/base.config" "$conf/x86_64.config" "$conf/sample-$name.config")
+fragments=("$conf/base.config" "$conf/x86_64.config" "$conf/$name.config")
 claim=$top/scripts/guest/claim
 
 need_tree
@@ -18,16 +18,12 @@ dirty=$(git -C "$tree" status --porcelain)
 [ -n "$dirty" ] || [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || exit 0
 rm -f "$out/.built"
 
-# The variants differ in the sample only: start from the other's object files.
-if [ ! -d "$out" ]; then
-	for other in "$build"/kernel-*; do
-		[ -f "$other/.built" ] || continue
-		rm -rf "$out.new"	# of a run that was killed
-		cp -a --reflink=auto "$other" "$out.new"
-		rm "$out.new/.built"
-		mv "$out.new" "$out"
-		break
-	done
+# These two differ in the sample only: start from the other's object files.
+if [ "$name" = builtin ] && [ ! -d "$out" ] && [ -f "$build/kernel-module/.built" ]; then
+	rm -rf "$out.new"	# of a run that was killed
+	cp -a --reflink=auto "$build/kernel-module" "$out.new"
+	rm "$out.new/.built"
+	mv "$out.new" "$out"
 fi
 mkdir -p "$out"
 

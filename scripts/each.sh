@@ -26,7 +26,7 @@ mapfile -t files < <(plain_git diff --name-only pristine "$branch" -- '*.c')
 warnings() {
 	local objects=() file
 
-	configure "$src" "$out" "$conf"/{base,x86_64,sample-module,each}.config
+	configure "$src" "$out" "$conf"/{base,x86_64,module,each}.config
 	for file in "${files[@]}"; do
 		[ ! -e "$src/$file" ] || objects+=("${file%.c}.o")
 	done
@@ -51,7 +51,7 @@ while read -r commit subject; do
 	fi
 done < <(plain_git log --reverse --format='%h %s' "pristine..$branch")
 
-lost=$(lost_options "$out" "$conf"/{base,x86_64,sample-module,each}.config)
+lost=$(lost_options "$out" "$conf"/{base,x86_64,module,each}.config)
 [ -z "$lost" ] || die "not in $out/.config, for want of something they depend on: $lost"
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Failing allocations, and unbinding the driver under load.  For a kernel that
+ * looks for bugs while this goes on.
+ */
+
+#include "guest.h"
+
+#include <sched.h>
+
+static void write_param(const char *dir, const char *file, const char *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", dir, file);
+	spew(path, value);
+}
+
+FIXTURE(driver) { };
+
+FIXTURE_SETUP(driver)
+{
+	if (!is_bound(HIGH))
+		ASSERT_EQ(0, modprobe(DRIVER));
+	ASSERT_TRUE(is_bound(HIGH));
+}
+
+FIXTURE_TEARDOWN(driver) { }
+
+/*
+ * Bind the driver with the n-th allocation failing, until there is no n-th any
+ * more.  Some allocations may fail without the bind failing.
+ */
+TEST_F_TIMEOUT(driver, every_allocation_fails, 600)
+{
+	int bind, arm, look, disarm, n, ret, failures = 0;
+	char buf[16];
+
+	if (access("/proc/self/fail-nth", F_OK))
+		SKIP(return, "no fault injection in this kernel");
+	write_param("failslab", "ignore-gfp-wait", "N");
+	write_param("failslab", "verbose", "0");
+	write_param("fail_page_alloc", "ignore-gfp-wait", "N");
+	write_param("fail_page_alloc", "min-order", "0");
+	write_param("fail_page_alloc", "verbose", "0");
+
+	ASSERT_EQ(0, unbind_driver(HIGH));
+	for (n = 1; ; n++) {
+		/* Opening a file allocates, so do all of that before */
+		bind = open(DRIVER_DIR "/bind", O_WRONLY);
+		arm = open("/proc/self/fail-nth", O_RDWR);
+		look = open("/proc/self/fail-nth", O_RDWR);
+		disarm = open("/proc/self/fail-nth", O_RDWR);
+		ASSERT_GE(disarm, 0);
+
+		snprintf(buf, sizeof(buf), "%d", n);
+		ASSERT_GT(write(arm, buf, strlen(buf)), 0);
+		ret = write(bind, HIGH, strlen(HIGH)) < 0 ? -errno : 0;
+		memset(buf, 0, sizeof(buf));
+		ASSERT_GT(read(look, buf, sizeof(buf) - 1), 0);
+		ASSERT_GT(write(disarm, "0", 1), 0);
+		close(bind);
+		close(arm);
+		close(look);
+		close(disarm);
+
+		/* What is left of n: not 0 if there were fewer allocations */
+		if (atoi(buf))
+			break;
+		if (ret) {
+			failures++;
+			ASSERT_FALSE(is_bound(HIGH)) TH_LOG("allocation %d", n);
+		} else {
+			ASSERT_EQ(0, unbind_driver(HIGH));
+		}
+		ASSERT_FALSE(is_claimed(HIGH, NULL)) TH_LOG("allocation %d", n);
+		ASSERT_EQ(NULL, cache_mode(bar_start(HIGH))) TH_LOG("allocation %d", n);
+		ASSERT_EQ(0, enable_count(HIGH)) TH_LOG("allocation %d", n);
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_TRUE(is_bound(HIGH));
+	EXPECT_GT(failures, 0);
+	TH_LOG("%d allocations, of which %d made bind fail", n - 1, failures);
+}
+
+/* What users saw */
+struct outcomes {
+	bool stop;
+	unsigned int right, gone, sigbus, wrong;
+};
+
+/* Missing or dying: what a user may be told while the driver comes and goes */
+static bool is_gone(int err)
+{
+	return err == ENOENT || err == ENODEV;
+}
+
+static int open_shmem(struct outcomes *seen)
+{
+	int fd = open(dev_path(HIGH, "shmem"), O_RDWR);
+
+	if (fd < 0) {
+		__atomic_fetch_add(is_gone(errno) ? &seen->gone : &seen->wrong, 1, __ATOMIC_RELAXED);
+		sched_yield();
+	}
+	return fd;
+}
+
+static bool right_data(const void *buf)
+{
+	uint64_t want[PATTERN_WORDS];
+
+	pattern_fill(want, seed, 1);
+	return !memcmp(buf, want, PAGE);
+}
+
+static void count_io(struct outcomes *seen, ssize_t ret, bool right)
+{
+	unsigned int *what = &seen->wrong;
+
+	if (ret == PAGE && right)
+		what = &seen->right;
+	else if (ret < 0 && is_gone(-ret))
+		what = &seen->gone;
+	__atomic_fetch_add(what, 1, __ATOMIC_RELAXED);
+}
+
+static void reader(struct outcomes *seen)
+{
+	char buf[PAGE];
+	ssize_t ret = 0;
+	int fd = open_shmem(seen);
+
+	for (; fd >= 0 && ret >= 0 && !seen->stop; count_io(seen, ret, right_data(buf)))
+		ret = read_at(fd, buf, PAGE, PAGE);
+	close(fd);
+}
+
+static void writer(struct outcomes *seen)
+{
+	char buf[PAGE];
+	ssize_t ret = 0;
+	int fd = open_shmem(seen);
+
+	for (; fd >= 0 && ret >= 0 && !seen->stop; count_io(seen, ret, true))
+		ret = write_at(fd, buf, PAGE, 2 * PAGE);
+	close(fd);
+}
+
+/* Ends in a SIGBUS, so do it in a child. */
+static void mapper(struct outcomes *seen)
+{
+	int fd, status = 0;
+	char *map;
+
+	if (!fork()) {
+		fd = open_shmem(seen);
+		if (fd < 0)
+			_exit(0);
+		map = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (map == MAP_FAILED) {
+			count_io(seen, -errno, false);
+			_exit(0);
+		}
+		while (!seen->stop) {
+			count_io(seen, PAGE, right_data(map + PAGE));
+			map[2 * PAGE]++;
+			syscall(__NR_madvise, map, 3 * PAGE, MADV_DONTNEED);
+		}
+		_exit(0);
+	}
+	wait(&status);
+	if (status)
+		__atomic_fetch_add(status == SIGBUS ? &seen->sigbus : &seen->wrong, 1,
+				   __ATOMIC_RELAXED);
+}
+
+static void sysfs_reader(struct outcomes *seen)
+{
+	static const char * const files[] = { "enable", "resource", "modalias", "uevent" };
+	char buf[1024];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		if (slurp(dev_path(HIGH, files[i]), buf, sizeof(buf)) < 0)
+			__atomic_fetch_add(&seen->wrong, 1, __ATOMIC_RELAXED);
+	is_bound(HIGH);
+	is_claimed(HIGH, NULL);
+}
+
+TEST_F_TIMEOUT(driver, unbound_under_load, 1200)
+{
+	void (*const work[])(struct outcomes *) = { reader, writer, mapper, mapper, sysfs_reader };
+	struct outcomes *seen;
+	uint64_t page[PATTERN_WORDS];
+	unsigned long n;
+	unsigned int i;
+	int fd;
+
+	seen = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, seen);
+	fd = open(dev_path(HIGH, "shmem"), O_RDWR);
+	ASSERT_GE(fd, 0);
+	pattern_fill(page, seed, 1);
+	ASSERT_EQ(PAGE, write_at(fd, page, PAGE, PAGE));
+	close(fd);
+
+	for (i = 0; i < ARRAY_SIZE(work); i++) {
+		if (fork())
+			continue;
+		while (!seen->stop)
+			work[i](seen);
+		_exit(0);
+	}
+
+	for (n = 0; n < rounds; n++) {
+		EXPECT_EQ(0, unbind_driver(HIGH));
+		EXPECT_EQ(0, enable_count(HIGH));
+		EXPECT_FALSE(is_claimed(HIGH, NULL));
+		ASSERT_EQ(0, bind_driver(HIGH)) TH_LOG("round %lu", n);
+		/* Let the others see it bound */
+		usleep(1000);
+	}
+	seen->stop = true;
+	for (i = 0; i < ARRAY_SIZE(work); i++)
+		wait(NULL);
+
+	TH_LOG("%lu rounds: %u right, %u gone, %u SIGBUS, %u wrong", n,
+	       seen->right, seen->gone, seen->sigbus, seen->wrong);
+	EXPECT_EQ(0, seen->wrong);
+	EXPECT_GT(seen->right, 0);
+	EXPECT_GT(seen->gone, 0);
+	EXPECT_GT(seen->sigbus, 0);
+	EXPECT_TRUE(is_claimed(HIGH, DRIVER));
+	EXPECT_EQ(1, enable_count(HIGH));
+}
+
+/* Last, so that it sees what the others left */
+TEST_F_TIMEOUT(driver, no_leaks, 120)
+{
+	static const char leaks[] = "/sys/kernel/debug/kmemleak";
+	static char buf[1 << 14];
+	int i;
+
+	if (access(leaks, F_OK))
+		SKIP(return, "no kmemleak in this kernel");
+	ASSERT_EQ(0, unbind_driver(HIGH));
+	ASSERT_EQ(0, rmmod(DRIVER));
+	/* Young objects do not count; the second look is at what the first found */
+	for (i = 0; i < 2; i++) {
+		sleep(6);
+		ASSERT_EQ(0, spew(leaks, "scan"));
+	}
+	EXPECT_EQ(0, slurp(leaks, buf, sizeof(buf))) TH_LOG("%s", buf);
+}
