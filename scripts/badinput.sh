@@ -141,4 +141,4 @@ C
 expect "guest without a result" "ended before its tests did" "$copy/scripts/boot.sh" module sample
 
 echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

@@ -6,32 +6,22 @@
 
 name=$1 program=$2 rounds=${3:-0}
 kernel=$build/kernel-$name
-guest=$top/scripts/guest
 dir=$build/boot-$name-$program
 accel=${ACCEL:-tcg}
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 limit=${LIMIT:-900}	# seconds
 low=$((16 << 20)) high=$((8 << 30))
+# KASAN has real memory for the shadow of a mapping, an eighth of its size.
+[ "$name" != debug ] || high=$((1 << 30))
 
 [ -f "$kernel/.built" ] || die "no kernel in $kernel: run 'make build'"
 [ "$accel" != kvm ] || [ -w /dev/kvm ] || die "ACCEL=kvm: no access to /dev/kvm"
 
 rm -rf "$dir"
-mkdir -p "$dir/root"/{bin,dev,proc,sys}
-
-# The guest: one static program on the kernel's own nolibc, busybox for modprobe.
-gcc -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Werror -include nolibc.h \
-	-I"$tree/tools/include/nolibc" -I"$tree/tools/testing/selftests" \
-	-isystem "$(gcc -print-file-name=include)" -isystem /usr/include \
-	-isystem "/usr/include/$(gcc -print-multiarch)" \
-	"$guest/$program.c" -lgcc -o "$dir/root/init"
-cp /bin/busybox "$dir/root/bin"
-cp "$kernel/claim/claim.ko" "$dir/root"
-cp -a "$kernel/root/." "$dir/root"
-(cd "$dir/root" && find . | cpio --quiet -o -H newc | gzip -1) > "$dir/initramfs.gz"
+make_initramfs "$kernel" "$program" "$dir"
 
 # The host's side of the memories.  The 8 GiB file is sparse.
-gcc -O2 -Wall -Werror "$guest/backing.c" -o "$dir/backing"
+gcc -O2 -Wall -Werror "$top/scripts/guest/backing.c" -o "$dir/backing"
 "$dir/backing" fill "$dir/low" $low "$seed"
 "$dir/backing" fill "$dir/high" $high "$seed"
 
@@ -76,14 +66,7 @@ fi
 parsed=$(cd "$tree" && python3 tools/testing/kunit/kunit.py parse "$dir/ktap.log") || true
 echo "$parsed"
 sed -n 's/^# .*\.c:[0-9]*:\([a-z_0-9]*:.*\)/\1/p' "$dir/ktap.log"
-count() {
-	local n
-
-	n=$(sed -n "s/.*Testing complete.*[ ,]$1: \([0-9]*\).*/\1/p" <<< "$parsed")
-	echo "${n:-0}"
-}
-passed=$(count passed) skipped=$(count skipped)
-failed=$(($(count failed) + $(count crashed) + $(count errors)))
+read -r passed failed skipped <<< "$(kunit_counts <<< "$parsed")"
 
 host_sees() {
 	if "$dir/backing" check "$dir/$1" "$2" "$seed"; then
@@ -102,4 +85,4 @@ fi
 [ -z "$why" ] || failed=$((failed + 1))
 echo "$passed passed, $failed failed, $skipped skipped"
 [ -z "$why" ] || die "guest $name, $program: $why, see $dir/console.log"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

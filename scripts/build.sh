@@ -34,5 +34,7 @@ lost=$(lost_options "$out" "${fragments[@]}")
 kmake "$tree" "$out"
 rm -rf "$out/root"
 kmake "$tree" "$out" INSTALL_MOD_PATH="$out/root" modules_install
-kmake "$tree" "$out" M="$claim" MO="$out/claim"
+if grep -q '^CONFIG_SAMPLE_PCI_IVSHMEM=' "$out/.config"; then
+	kmake "$tree" "$out" M="$claim" MO="$out/claim"
+fi
 echo "$state${dirty:+, changed}" > "$out/.built"

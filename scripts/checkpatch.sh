@@ -20,4 +20,4 @@ for patch in "$top"/patches/*.patch; do
 	fi
 done
 echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

@@ -54,4 +54,4 @@ done < <(plain_git log --reverse --format='%h %s' "pristine..$branch")
 lost=$(lost_options "$out" "$conf"/{base,x86_64,module,each}.config)
 [ -z "$lost" ] || die "not in $out/.config, for want of something they depend on: $lost"
 echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

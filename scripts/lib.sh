@@ -49,5 +49,36 @@ configure() {
 
 # lost_options OUT FRAGMENT...: what the fragments ask for and did not get.
 lost_options() {
-	sed '/^CONFIG_/!d' "${@:2}" | grep -vxFf "$1/.config" | tr '\n' ' ' || true
+	awk -F= 'FNR == NR { have[$1] = $2; next }
+		 /^CONFIG_/ && have[$1] != ($2 == "n" ? "" : $2) { printf "%s ", $0 }' \
+		"$1/.config" "${@:2}"
+}
+
+# make_initramfs KERNEL PROGRAM DIR: DIR/initramfs.gz with guest/PROGRAM.c, on the
+# kernel's own nolibc, as init; busybox for modprobe; and the kernel's modules.
+make_initramfs() {
+	local root=$3/root
+
+	mkdir -p "$root"/{bin,dev,proc,sys}
+	gcc -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Werror -include nolibc.h \
+		-I"$tree/tools/include/nolibc" -I"$tree/tools/testing/selftests" \
+		-isystem "$(gcc -print-file-name=include)" -isystem /usr/include \
+		-isystem "/usr/include/$(gcc -print-multiarch)" \
+		"$top/scripts/guest/$2.c" -lgcc -o "$root/init"
+	cp /bin/busybox "$root/bin"
+	[ ! -e "$1/claim/claim.ko" ] || cp "$1/claim/claim.ko" "$root"
+	cp -a "$1/root/." "$root"
+	(cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) > "$3/initramfs.gz"
+}
+
+# The numbers of tests passed, failed and skipped, from what kunit.py prints.
+kunit_counts() {
+	awk '/Testing complete/ {
+		for (i = 1; i < NF; i++)
+			n[$i] = $(i + 1) + 0
+	     }
+	     END {
+		bad = n["failed:"] + n["crashed:"]
+		print n["passed:"] + 0, bad ? bad : n["errors:"] + 0, n["skipped:"] + 0
+	     }'
 }

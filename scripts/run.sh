@@ -73,4 +73,4 @@ for stage in "$@"; do
 done
 
 summary
-[ $failed = 0 ]
+[ "$failed" = 0 ]

@@ -31,4 +31,4 @@ compare patches-applied "sync.sh: the files above differ from what patches/ prod
 compare "$branch" "sync.sh: build/linux has commits that are not exported: run 'make export'"
 
 echo "$((2 - failed)) passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

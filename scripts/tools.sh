@@ -35,6 +35,8 @@ qemu-system-x86_64 qemu-system-x86
 shellcheck shellcheck
 codespell codespell
 sparse sparse
+aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+qemu-system-aarch64 qemu-system-arm
 LIST
 
 [ ${#missing[@]} -gt 0 ] || exit 0

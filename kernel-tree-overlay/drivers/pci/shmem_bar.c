@@ -3,6 +3,8 @@
  * PCI BARs that are memory shared with another party
  */
 
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <linux/cleanup.h>
 #include <linux/device/devres.h>
 #include <linux/err.h>
@@ -13,6 +15,8 @@
 #include <linux/pci.h>
 #include <linux/pci-shmem-bar.h>
 #include <linux/slab.h>
+
+#include "pci.h"
 
 /**
  * DOC: shared-memory BARs
@@ -86,20 +90,27 @@ static int pci_shmem_bar_check(struct pci_dev *pdev, int bar, size_t min_len,
 	return 0;
 }
 
-static void *pci_shmem_bar_remap(resource_size_t start, size_t len,
-				 unsigned long flags)
+VISIBLE_IF_KUNIT void *pci_shmem_bar_remap(resource_size_t start, size_t len,
+					   unsigned long flags)
 {
+	KUNIT_STATIC_STUB_REDIRECT(pci_shmem_bar_remap, start, len, flags);
+
 #if defined(arch_memremap_wb) || defined(ioremap_cache)
-	/*
-	 * Without MEMREMAP_DEC, x86 makes a private mapping in a confidential
-	 * guest, and the guest would not see what the other party writes.
-	 */
-	return memremap(start, len, flags | MEMREMAP_DEC) ?: ERR_PTR(-ENOMEM);
+	return memremap(start, len, flags);
 #else
 	/* memremap() would return what ioremap() does, maybe no pointer at all */
 	return ERR_PTR(-EOPNOTSUPP);
 #endif
 }
+EXPORT_SYMBOL_IF_KUNIT(pci_shmem_bar_remap);
+
+VISIBLE_IF_KUNIT void pci_shmem_bar_unremap(void *addr)
+{
+	KUNIT_STATIC_STUB_REDIRECT(pci_shmem_bar_unremap, addr);
+
+	memunmap(addr);
+}
+EXPORT_SYMBOL_IF_KUNIT(pci_shmem_bar_unremap);
 
 /**
  * pci_shmem_bar_map - Claim a shared-memory BAR and map all of it
@@ -153,7 +164,12 @@ struct pci_shmem_bar *pci_shmem_bar_map(struct pci_dev *pdev, int bar,
 	if (ret)
 		return ERR_PTR(ret);
 
-	shm->addr = pci_shmem_bar_remap(shm->phys_start, shm->len, flags);
+	/*
+	 * Without MEMREMAP_DEC, x86 makes a private mapping in a confidential
+	 * guest, and the guest would not see what the other party writes.
+	 */
+	shm->addr = pci_shmem_bar_remap(shm->phys_start, shm->len,
+					flags | MEMREMAP_DEC) ?: ERR_PTR(-ENOMEM);
 	if (IS_ERR(shm->addr)) {
 		pci_release_region(pdev, bar);
 		return ERR_CAST(shm->addr);
@@ -177,7 +193,7 @@ void pci_shmem_bar_unmap(struct pci_shmem_bar *shm)
 	if (IS_ERR_OR_NULL(shm))
 		return;
 
-	memunmap(shm->addr);
+	pci_shmem_bar_unremap(shm->addr);
 	pci_release_region(shm->pdev, shm->bar);
 	kfree(shm);
 }

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Run the series' KUnit tests: kunit.sh um|x86_64|arm64, on UML or in QEMU.
+. "$(dirname "$0")/lib.sh"
+
+arch=$1
+bin=$build/kunit-bin
+args=(--kunitconfig=drivers/pci/tests --build_dir="$build/kunit-$arch"
+      --jobs=$(($(nproc) + 1)) --timeout=300)
+case $arch in
+um)
+	;;
+x86_64)
+	args+=(--arch=x86_64)
+	;;
+arm64)
+	args+=(--arch=arm64 --cross_compile=aarch64-linux-gnu-)
+	;;
+*)
+	die "no tests for $arch: um, x86_64 or arm64"
+	;;
+esac
+
+need_tree
+mkdir -p "$bin"
+ln -sf "$top/scripts/qemu-no-kvm" "$bin/qemu-system-x86_64"
+parsed=$(cd "$tree" && PATH=$bin:/usr/lib/ccache:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 \
+	python3 tools/testing/kunit/kunit.py run "${args[@]}" 2>&1) || true
+echo "$parsed"
+read -r passed failed skipped <<< "$(kunit_counts <<< "$parsed")"
+[ "$passed" != 0 ] || failed=$((failed + 1))
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
