@@ -1,12 +1,27 @@
 # The face of scripts/; everything built or downloaded goes to build/.
 
-.PHONY: help boot check fetch apply export sync build checkpatch each shellcheck badinput clean
-
 BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:builtin:sample
+
+# What decides, the quick first.
+CHECK = tools shellcheck fetch apply sync checkpatch \
+	build:module boot:module:sample build:builtin boot:builtin:sample \
+	soak:mailbox:module:10000 badinput each \
+	kunit:um kunit:x86_64 kunit:arm64 build:drm drm \
+	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:5 \
+	build:kcsan boot:kcsan:stress:100
+
+# The same with high counts.
+SOAK = tools fetch apply build:module soak:mailbox:module:100000 \
+	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
+
+.PHONY: help boot check soak mutate fetch apply build export \
+	sync checkpatch each shellcheck badinput kunit drm clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
-	@echo 'make check       all tests: boot, and what is said below'
+	@echo 'make check       all tests: boot, and everything below down to drm'
+	@echo 'make soak        the long ones with high counts, for hours'
+	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
 	@echo 'make fetch       put a pristine Linux 7.3 into build/linux'
 	@echo 'make apply       git am patches/ to its branch pci-shmem-bar'
@@ -18,6 +33,8 @@ help:
 	@echo 'make each        does every commit compile alone, without a new warning?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
+	@echo 'make kunit       the KUnit tests, on UML, x86-64 and arm64'
+	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
 	@echo 'KERNEL_SRC=DIR   a git tree or extracted tarball to use instead of a download'
@@ -28,11 +45,17 @@ boot:
 	@scripts/run.sh $(BOOT)
 
 check:
-	@scripts/run.sh tools shellcheck fetch apply sync checkpatch each \
-		$(filter-out tools fetch apply,$(BOOT)) badinput
+	@scripts/run.sh $(CHECK)
+
+soak:
+	@scripts/run.sh $(SOAK)
+
+mutate:
+	@scripts/run.sh tools fetch apply build:module
+	@scripts/mutate.sh
 
 build:
-	@scripts/run.sh tools fetch apply build:module build:builtin
+	@scripts/run.sh $(filter-out boot:%,$(BOOT))
 
 apply:
 	@scripts/run.sh tools fetch apply
@@ -43,6 +66,12 @@ sync checkpatch each:
 badinput:
 	@scripts/run.sh tools fetch apply build:module $@
 
+kunit:
+	@scripts/run.sh tools fetch apply $(filter kunit:%,$(CHECK))
+
+drm:
+	@scripts/run.sh tools fetch apply build:drm drm
+
 fetch shellcheck:
 	@scripts/run.sh tools $@
 
@@ -50,4 +79,4 @@ export:
 	@scripts/export.sh
 
 clean:
-	rm -rf build/kernel-* build/boot-* build/logs build/am
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/logs build/am

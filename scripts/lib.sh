@@ -56,6 +56,7 @@ lost_options() {
 
 # make_initramfs KERNEL PROGRAM DIR: DIR/initramfs.gz with guest/PROGRAM.c, on the
 # kernel's own nolibc, as init; busybox for modprobe; and the kernel's modules.
+# Debian has the kernel's headers for user space, but for drm/.
 make_initramfs() {
 	local root=$3/root
 
@@ -64,6 +65,7 @@ make_initramfs() {
 		-I"$tree/tools/include/nolibc" -I"$tree/tools/testing/selftests" \
 		-isystem "$(gcc -print-file-name=include)" -isystem /usr/include \
 		-isystem "/usr/include/$(gcc -print-multiarch)" \
+		-idirafter "$tree/include/uapi" -D__user= \
 		"$top/scripts/guest/$2.c" -lgcc -o "$root/init"
 	cp /bin/busybox "$root/bin"
 	[ ! -e "$1/claim/claim.ko" ] || cp "$1/claim/claim.ko" "$root"

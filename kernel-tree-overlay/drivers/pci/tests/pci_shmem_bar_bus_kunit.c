@@ -74,7 +74,7 @@ struct bus_test {
 
 static void log_call(struct bus_test *ctx, const char *call, int bar, bool ok)
 {
-	char nr[4] = "";
+	char nr[12] = "";
 
 	if (bar >= 0)
 		snprintf(nr, sizeof(nr), "%d", bar);
