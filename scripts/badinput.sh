@@ -109,7 +109,7 @@ expect "missing tool, not root" "install as root: apt-get install" env PATH="$co
 
 # apply.sh and export.sh
 fresh_tree
-patch=$(grep -l '^+config PCI_SHMEM_BAR' "$copy"/patches/*.patch)
+patch=$(grep -l '^+config PCI_SHMEM_BAR$' "$copy"/patches/*.patch)
 sed -i 's/^ config PCI_IDE$/ config PCI_NOT_THERE/' "$patch"
 expect "patch that does not apply" "patches/${patch##*/} does not apply" "$copy/scripts/apply.sh"
 check "and leaves no branch" test -z "$(git -C "$copy/build/linux" branch --list "$branch")"

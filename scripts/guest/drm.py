@@ -113,17 +113,19 @@ def boot(name, kernel, initramfs, outdir):
              "-kernel", kernel, "-initrd", initramfs, "-device", device,
              "-append", f"console=ttyS0 panic_on_warn=1 oops=panic panic=-1 {append}",
              "-serial", f"file:{out}.log",
-             "-chardev", f"socket,id=ktap,path={tmp}/ktap,server=on,logfile={out}.ktap",
+             "-chardev", f"socket,id=ktap,path={tmp}/ktap,server=on",
              "-serial", "chardev:ktap",
              "-chardev", f"socket,id=gdb,path={tmp}/gdb,server=on,wait=off",
              "-gdb", "chardev:gdb",
              "-qmp", f"unix:{tmp}/qmp,server=on,wait=off"],
-            stdin=subprocess.DEVNULL) as qemu:
+            stdin=subprocess.DEVNULL) as qemu, open(f"{out}.ktap", "w") as log:
         try:
             ktap = connect(f"{tmp}/ktap")
             ktap.settimeout(TIMEOUT)
             qmp = Qmp(f"{tmp}/qmp")
             for line in ktap.makefile(errors="replace"):
+                # Not left to QEMU's logfile=, which now and then repeats characters
+                log.write(line)
                 if line.startswith("# host: "):
                     ktap.sendall(b"y" if serve(line[8:], tmp, qmp) else b"n")
             qemu.wait(TIMEOUT)

@@ -2,11 +2,11 @@
 /*
  * Hot-unplug and hot-add of an ivshmem device while its memory is in use.
  *
- * The host, soak.py, gives every device it adds a new memory, filled with
- * a pattern that depends on the generation, the how-many-eth device this is.  Whoever opens the
- * attribute must see one generation from then on, and that only until the
- * device goes: a mapping or a file that lives on would show no memory or the
- * next generation.
+ * The host, soak.py, gives every device it adds a new memory, filled
+ * with a pattern that depends on the generation: 1 for the first device, and so
+ * on.  Whoever opens the attribute must see one generation from then on, and
+ * that only until the device goes: a mapping or a file that lives on would show
+ * no memory, or the next generation.
  */
 
 #include "host.h"
