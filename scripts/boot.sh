@@ -45,12 +45,13 @@ timeout --foreground "$limit" qemu-system-x86_64 -M q35 -accel "$accel" -smp 2 -
 	-device pci-testdev,addr=7 < /dev/null || status=$?
 
 tr -d '\r' < "$dir/ktap.raw" > "$dir/ktap.log"
+# Lockdep and UBSAN complain without a warning, which would be a panic.
 why=
 if [ $status = 124 ]; then
 	why="did not end within $limit s"
 elif [ $status != 0 ]; then
 	why="QEMU failed with status $status"
-elif grep -q -e 'Kernel panic' -e ' cut here ' -e 'BUG:' "$dir/console.log"; then
+elif grep -qE 'Kernel panic| cut here |BUG:|WARNING:|INFO: |UBSAN:' "$dir/console.log"; then
 	why="the kernel has a complaint"
 elif ! grep -q '^# Totals:' "$dir/ktap.log"; then
 	why="ended before its tests did"
