@@ -4,14 +4,16 @@ BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:buil
 
 # What decides, the quick first.
 CHECK = tools shellcheck fetch apply sync checkpatch \
-	build:module boot:module:sample build:builtin boot:builtin:sample \
+	build:module boot:module:sample boot:module:unassigned \
+	build:builtin boot:builtin:sample \
 	soak:mailbox:module:10000 soak:hotplug:module:50 badinput each \
 	kunit:um kunit:x86_64 kunit:arm64 build:drm drm \
 	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:10 \
 	build:kcsan boot:kcsan:stress:100
 
 # The same with high counts.
-SOAK = tools fetch apply build:module soak:mailbox:module:100000 soak:hotplug:module:1000 \
+SOAK = tools fetch apply build:module boot:module:stress:1000 \
+	soak:mailbox:module:100000 soak:hotplug:module:1000 \
 	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
 
 .PHONY: help boot check soak mutate fetch apply build export \

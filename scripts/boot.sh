@@ -25,6 +25,15 @@ gcc -O2 -Wall -Werror "$top/scripts/guest/backing.c" -o "$dir/backing"
 "$dir/backing" fill "$dir/low" $low "$seed"
 "$dir/backing" fill "$dir/high" $high "$seed"
 
+# A BAR that fits nowhere spoils it for the other one above 4 GiB, so not always.
+huge=()
+if [ "$program" = unassigned ]; then
+	truncate -s 1T "$dir/huge"
+	# shellcheck disable=SC2054 # commas are QEMU's
+	huge=(-object memory-backend-file,id=huge,share=on,mem-path="$dir/huge",size=1T
+	      -device ivshmem-plain,memdev=huge,addr=8)
+fi
+
 # SeaBIOS moves all 64-bit BARs above 4 GiB if it has to move one.  It spares
 # those behind a bridge with a 32-bit prefetchable BAR, for which VGA is here.
 note "seed $seed"
@@ -42,7 +51,8 @@ timeout --foreground "$limit" qemu-system-x86_64 -M q35 -accel "$accel" -smp 2 -
 	-device ivshmem-plain,memdev=high,addr=5 \
 	-object memory-backend-ram,id=short,size=2K \
 	-device ivshmem-plain,memdev=short,addr=6 \
-	-device pci-testdev,addr=7 < /dev/null || status=$?
+	-device pci-testdev,addr=7 "${huge[@]}" < /dev/null || status=$?
+rm -f "$dir/huge"
 
 tr -d '\r' < "$dir/ktap.raw" > "$dir/ktap.log"
 # Lockdep and UBSAN complain without a warning, which would be a panic.
