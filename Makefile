@@ -4,7 +4,7 @@ BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:buil
 
 # What decides, the quick first.
 CHECK = tools shellcheck fetch apply sync checkpatch \
-	build:module boot:module:sample boot:module:unassigned \
+	build:module boot:module:sample boot:module:unassigned boot:module:stress:1000 \
 	build:builtin boot:builtin:sample \
 	soak:mailbox:module:10000 soak:hotplug:module:50 badinput each \
 	kunit:um kunit:x86_64 kunit:arm64 build:drm drm \
@@ -12,7 +12,7 @@ CHECK = tools shellcheck fetch apply sync checkpatch \
 	build:kcsan boot:kcsan:stress:100
 
 # The same with high counts.
-SOAK = tools fetch apply build:module boot:module:stress:1000 \
+SOAK = tools fetch apply build:module boot:module:stress:50000 \
 	soak:mailbox:module:100000 soak:hotplug:module:1000 \
 	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
 
@@ -22,7 +22,7 @@ SOAK = tools fetch apply build:module boot:module:stress:1000 \
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
 	@echo 'make check       all tests: boot, and everything below down to drm'
-	@echo 'make soak        the long ones with high counts, for hours'
+	@echo 'make soak        the ones under load again, with high counts'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
 	@echo 'make fetch       put a pristine Linux 7.3 into build/linux'
