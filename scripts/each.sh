@@ -22,7 +22,8 @@ mapfile -t files < <(plain_git diff --name-only pristine "$branch" -- '*.c')
 
 # The warnings of the commit that is checked out, without line numbers, as far
 # as its files were not compiled before.  sparse 0.6.4 needs the -D: without it,
-# kbuild finds it unfit and silently goes without.
+# kbuild finds it unfit and silently goes without.  It takes MODULE_ macros for
+# bad constant expressions, and then says nothing else about that file.
 warnings() {
 	local objects=() file
 

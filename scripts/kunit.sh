@@ -23,7 +23,7 @@ esac
 need_tree
 mkdir -p "$bin"
 ln -sf "$top/scripts/qemu-no-kvm" "$bin/qemu-system-x86_64"
-parsed=$(cd "$tree" && PATH=$bin:/usr/lib/ccache:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 \
+parsed=$(cd "$tree" && PATH=$bin:$PATH && with_ccache \
 	python3 tools/testing/kunit/kunit.py run "${args[@]}" 2>&1) || true
 echo "$parsed"
 read -r passed failed skipped <<< "$(kunit_counts <<< "$parsed")"

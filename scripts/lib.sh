@@ -33,10 +33,14 @@ sum_of() {
 	find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 }
 
+# with_ccache COMMAND...: one cache for all clones of this repository.
+with_ccache() {
+	PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 "$@"
+}
+
 # kmake TREE OUT ARGUMENT...
 kmake() {
-	PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 \
-		make -C "$1" O="$2" -s -j$(($(nproc) + 1)) "${@:3}"
+	with_ccache make -C "$1" O="$2" -s -j$(($(nproc) + 1)) "${@:3}"
 }
 
 # configure TREE OUT FRAGMENT...: tinyconfig and what the fragments say.

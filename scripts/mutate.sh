@@ -20,7 +20,7 @@ plain_git -C "$src" checkout -q -f --detach "$branch"
 [ -f "$kernel/.built" ] || die "no kernel in $kernel: run 'make build'"
 
 kunit() {
-	(cd "$src" && PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 \
+	(cd "$src" && with_ccache \
 		python3 tools/testing/kunit/kunit.py "$1" --build_dir="$work/um" "${@:2}")
 }
 
