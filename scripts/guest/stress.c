@@ -87,6 +87,7 @@ TEST_F_TIMEOUT(driver, every_allocation_fails, 600)
 struct outcomes {
 	bool stop;
 	unsigned int right, gone, sigbus, wrong;
+	unsigned int touches;	/* of a mapping */
 };
 
 /* Missing or dying: what a user may be told while the driver comes and goes */
@@ -164,6 +165,7 @@ static void mapper(struct outcomes *seen)
 		}
 		while (!seen->stop) {
 			count_io(seen, PAGE, right_data(map + PAGE));
+			__atomic_fetch_add(&seen->touches, 1, __ATOMIC_RELAXED);
 			map[2 * PAGE]++;
 			syscall(__NR_madvise, map, 3 * PAGE, MADV_DONTNEED);
 		}
@@ -194,7 +196,7 @@ TEST_F_TIMEOUT(driver, unbound_under_load, 1200)
 	struct outcomes *seen;
 	uint64_t page[PATTERN_WORDS];
 	unsigned long n;
-	unsigned int i;
+	unsigned int i, touches;
 	int fd;
 
 	seen = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -220,8 +222,13 @@ TEST_F_TIMEOUT(driver, unbound_under_load, 1200)
 		EXPECT_EQ(0, enable_count(HIGH));
 		EXPECT_FALSE(is_claimed(HIGH, NULL));
 		ASSERT_EQ(0, bind_driver(HIGH)) TH_LOG("round %lu", n);
-		/* Let the others see it bound */
-		usleep(1000);
+		/* Have a mapping in use at the next unbind */
+		touches = __atomic_load_n(&seen->touches, __ATOMIC_RELAXED);
+		for (i = 0; i < 5000; i++) {
+			if (__atomic_load_n(&seen->touches, __ATOMIC_RELAXED) != touches)
+				break;
+			usleep(1000);
+		}
 	}
 	seen->stop = true;
 	for (i = 0; i < ARRAY_SIZE(work); i++)
