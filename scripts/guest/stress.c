@@ -244,6 +244,48 @@ TEST_F_TIMEOUT(driver, unbound_under_load, 1200)
 	EXPECT_EQ(1, enable_count(HIGH));
 }
 
+/*
+ * Unbinding looks for mappings to remove only if kernfs has counted some, so map
+ * from many files at once and see that it has counted right.
+ */
+TEST_F_TIMEOUT(driver, mapped_by_many, 600)
+{
+	unsigned int i, n;
+	int fd, status;
+	pid_t pid;
+	char *map;
+
+	fd = open(dev_path(HIGH, "shmem"), O_RDWR);
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+
+	for (i = 0; i < 4; i++) {
+		if (fork())
+			continue;
+		for (n = 0; n < 100 * rounds; n++) {
+			fd = open(dev_path(HIGH, "shmem"), O_RDWR);
+			if (map_errno(fd, PAGE, MAP_SHARED, 0))
+				_exit(1);
+			close(fd);
+		}
+		_exit(0);
+	}
+	while (i--) {
+		EXPECT_EQ(0, wait(&status) < 0 ? -errno : status);
+	}
+
+	ASSERT_EQ(0, unbind_driver(HIGH));
+	pid = fork();
+	if (!pid)
+		_exit(*map);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(SIGBUS, status);
+	munmap(map, PAGE);
+	close(fd);
+	EXPECT_EQ(0, bind_driver(HIGH));
+}
+
 /* Last, so that it sees what the others left */
 TEST_F_TIMEOUT(driver, no_leaks, 120)
 {
