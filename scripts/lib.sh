@@ -6,6 +6,7 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$top/build
 tree=$build/linux			# the kernel tree one works in
+each=$build/each			# one commit of it after the other
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
 cover=patches/0000-cover-letter.txt	# not *.patch: git am stops at it
 export LC_ALL=C
@@ -56,6 +57,47 @@ lost_options() {
 	awk -F= 'FNR == NR { have[$1] = $2; next }
 		 /^CONFIG_/ && have[$1] != ($2 == "n" ? "" : $2) { printf "%s ", $0 }' \
 		"$1/.config" "${@:2}"
+}
+
+# go_to COMMIT: check it out in build/each.
+go_to() {
+	if [ ! -e "$each/.git" ]; then
+		rm -rf "$each"
+		plain_git worktree prune
+		plain_git worktree add -q --detach "$each" "$1"
+	fi
+	plain_git -C "$each" checkout -q -f --detach "$1"
+}
+
+# touched PATTERN...: the files the series changes or adds.
+touched() {
+	plain_git diff --name-only pristine "$branch" -- "$@"
+}
+
+# A configuration with all the C files the series touches
+touch_all=("$top"/scripts/configs/{base,x86_64,module,each}.config)
+
+# what_says OUT ARGUMENT...: compile the C files in build/each that the series
+# touches.  Prints what the compiler says of them, without line numbers.
+what_says() {
+	local out=$1 objects=() file ret
+
+	mkdir -p "$out"
+	configure "$each" "$out" "${touch_all[@]}" || return
+	while read -r file; do
+		[ ! -e "$each/$file" ] || objects+=("${file%.c}.o")
+		rm -f "$out/${file%.c}.o"
+	done < <(touched '*.c')
+	ret=0
+	kmake "$each" "$out" "${@:2}" "${objects[@]}" > "$out/log" 2>&1 || ret=$?
+	sed -n -e '/ignored by one of the .gitignore files/d' \
+		-e "s|^$each/||; s/:[0-9:]* \(warning\|error\): /: \1: /p" "$out/log"
+	return $ret
+}
+
+# only_in AFTER BEFORE: the lines AFTER has more of.
+only_in() {
+	comm -23 <(sort "$1") <(sort "$2")
 }
 
 # make_initramfs KERNEL PROGRAM DIR: DIR/initramfs.gz with guest/PROGRAM.c, on the

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# What the kernel's own checkers, clang and Sphinx say of the files the series
+# touches, as far as they do not say it of the pristine tree.
+. "$(dirname "$0")/lib.sh"
+
+need_tree
+out=$build/static
+clang=$build/kernel-clang
+passed=0 failed=0
+PATH=/usr/bin:$PATH	# for Debian's python3, which finds Debian's modules
+export LLVM=-19		# for clang; the other checkers do not compile
+
+rm -rf "$out"
+mkdir -p "$out"
+
+# The checks that compare two trees look at the one in build/each.
+
+clang() {
+	what_says "$clang" W=1
+}
+
+kernel_doc() {
+	local files
+
+	mapfile -t files < <(cd "$each" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null)
+	# Its status is that of the code, not its own.
+	(cd "$each" && scripts/kernel-doc -Wall -none "${files[@]}" 2>&1) || true
+}
+
+# All of the kernel's semantic patches, on copies of the files: on the whole of
+# their directories, they take hours.
+coccinelle() {
+	local source=$out/source
+
+	rm -rf "$source"
+	mkdir "$source"
+	(cd "$each" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null | xargs cp --parents -t "$source")
+	kmake "$each" "$clang" coccicheck MODE=report M="$source" > "$out/coccinelle.log" 2>&1 || return
+	sed -n 's|^\./||p' "$out/coccinelle.log"
+}
+
+htmldocs() {
+	rm -rf "$clang/Documentation"
+	kmake "$each" "$clang" SPHINXDIRS="driver-api/pci driver-api/driver-model" \
+		htmldocs > "$out/htmldocs.log" 2>&1 || return
+	grep -i 'warning\|error' "$out/htmldocs.log" || true
+}
+
+# Numbers of lines differ, and so does the name of the tree.
+normalise() {
+	sed -e "s|$each/||g" -e 's/:[0-9][0-9:-]*/:/g; s/line [0-9]*/line N/g'
+}
+
+# The header on its own and twice, and the example of the documentation, compile.
+compile_alone() {
+	local dir=$out/alone page=$tree/Documentation/driver-api/pci/shmem-bar.rst
+
+	mkdir "$dir"
+	echo 'obj-m := header.o example.o' > "$dir/Kbuild"
+	{
+		printf '#include <linux/pci-shmem-bar.h>\n%.0s' 1 2
+		echo '#include <linux/module.h>'
+		module_info
+	} > "$dir/header.c"
+	{
+		printf '#include <linux/%s.h>\n' io module pci pci-shmem-bar
+		awk '/^\.\. code-block:: c$/ { on = 1; next }
+		     on && /^[^\t]/ { exit }
+		     on' "$page"
+		echo 'static struct pci_driver foo = { .name = "foo", .probe = foo_probe };'
+		echo 'module_pci_driver(foo);'
+		module_info
+	} > "$dir/example.c"
+	kmake "$tree" "$build/kernel-module" M="$dir" MO="$dir/out" W=1 2>&1
+	[ -e "$dir/out/header.ko" ] && [ -e "$dir/out/example.ko" ] || echo "not built"
+}
+
+module_info() {
+	echo 'MODULE_DESCRIPTION("test");'
+	echo 'MODULE_LICENSE("GPL");'
+}
+
+# Who would be sent each patch?  People come from MAINTAINERS, not from git.
+maintainers() {
+	local patch to
+
+	while read -r patch; do
+		to=$(cd "$tree" && scripts/get_maintainer.pl --nogit --nogit-fallback --nofixes "$top/patches/$patch")
+		grep -q '(open list' <<< "$to" || echo "$patch: no list"
+		echo "$to" >> "$out/to"
+	done < "$top/series"
+}
+
+report() {
+	local new=$2
+
+	if [ -n "$new" ]; then
+		echo "not ok - $1"
+		echo "$new"
+		failed=$((failed + 1))
+	else
+		echo "ok - $1"
+		passed=$((passed + 1))
+	fi
+}
+
+checks=(clang kernel_doc coccinelle htmldocs)
+for commit in pristine "$branch"; do
+	go_to "$commit"
+	for check in "${checks[@]}"; do
+		"$check" > "$out/said" || echo "$check does not work" >> "$out/said"
+		normalise < "$out/said" > "$out/$check.$commit"
+	done
+done
+! grep "does not work" "$out"/*.pristine || die "and that in the pristine tree: see $out, $clang/log"
+lost=$(lost_options "$clang" "${touch_all[@]}")
+[ -z "$lost" ] || die "not in $clang/.config, for want of something they depend on: $lost"
+for check in "${checks[@]}"; do
+	report "$check" "$(only_in "$out/$check.$branch" "$out/$check.pristine")"
+done
+report compile_alone "$(unset LLVM; compile_alone)"
+report maintainers "$(maintainers)"
+sort -u "$out/to"
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]
