@@ -80,6 +80,23 @@ module_info() {
 	echo 'MODULE_LICENSE("GPL");'
 }
 
+# What a file uses, it includes itself, except for what is there only to be
+# included by <linux/pci.h>, by <kunit/test.h> or by everybody.
+includes() {
+	local file args
+
+	plain_git diff --name-only --diff-filter=A pristine "$branch" -- '*.c' | while read -r file; do
+		args=$(sed -n 's/^savedcmd_[^ ]* := [^ ]* \(.*\) -c -o .*/\1/p' \
+			"$clang/${file%/*}/.$(basename "$file" .c).o.cmd")
+		[ -n "$args" ] || echo "$file was not compiled"
+		(cd "$clang" && eval clang-include-cleaner-19 --print=changes "$each/$file" -- clang "$args") |
+			sed -n "s|^+ \"|$file: |p" | tr -d '"' |
+			grep -vE ': (asm|asm-generic|vdso|linux/atomic)/' |
+			grep -vE ': linux/(pci_regs|pci_ids|device-id/pci|device|device/driver|dev_printk|nodemask_types).h' |
+			grep -vE ': (kunit/test-bug|linux/(build_bug|kconfig|stddef|gfp_types|mm_types)).h'
+	done
+}
+
 # Who would be sent each patch?  People come from MAINTAINERS, not from git.
 maintainers() {
 	local patch to
@@ -119,6 +136,7 @@ for check in "${checks[@]}"; do
 	report "$check" "$(only_in "$out/$check.$branch" "$out/$check.pristine")"
 done
 report compile_alone "$(unset LLVM; compile_alone)"
+report includes "$(includes)"
 report maintainers "$(maintainers)"
 sort -u "$out/to"
 

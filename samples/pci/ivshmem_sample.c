@@ -23,8 +23,10 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci-shmem-bar.h>
+#include <linux/pfn.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/types.h>
 
 #define IVSHMEM_DEVICE_ID	0x1110
 #define IVSHMEM_BAR		2

@@ -15,6 +15,7 @@
 #include <linux/pci.h>
 #include <linux/pci-shmem-bar.h>
 #include <linux/slab.h>
+#include <linux/types.h>
 
 #include "pci.h"
 

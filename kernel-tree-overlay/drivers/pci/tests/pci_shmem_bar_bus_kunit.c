@@ -17,6 +17,7 @@
 #include <linux/err.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
+#include <linux/list.h>
 #include <linux/module.h>
 #include <linux/numa.h>
 #include <linux/pci.h>
@@ -24,6 +25,9 @@
 #include <linux/pci_ids.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/sprintf.h>
+#include <linux/string.h>
+#include <linux/types.h>
 
 #include "../pci.h"
 
