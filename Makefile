@@ -3,7 +3,7 @@
 BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:builtin:sample
 
 # What decides, the quick first.
-CHECK = tools shellcheck fetch apply sync checkpatch \
+CHECK = tools shellcheck fetch apply sync checkpatch ways \
 	build:module boot:module:sample boot:module:unassigned boot:module:stress:1000 \
 	build:builtin boot:builtin:sample \
 	soak:mailbox:module:10000 soak:hotplug:module:50 badinput each \
@@ -17,7 +17,7 @@ SOAK = tools fetch apply build:module boot:module:stress:50000 \
 	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
 
 .PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch each shellcheck badinput kunit drm clean
+	sync checkpatch ways each shellcheck badinput kunit drm clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
@@ -32,6 +32,7 @@ help:
 	@echo
 	@echo 'make sync        is what is committed here what the patches produce?'
 	@echo 'make checkpatch  checkpatch --strict on every patch'
+	@echo 'make ways        git am, b4, quilt, b4 send and a v2, as README.md says'
 	@echo 'make each        does every commit compile alone, without a new warning?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
@@ -62,7 +63,7 @@ build:
 apply:
 	@scripts/run.sh tools fetch apply
 
-sync checkpatch each:
+sync checkpatch ways each:
 	@scripts/run.sh tools fetch apply $@
 
 badinput:
@@ -81,4 +82,4 @@ export:
 	@scripts/export.sh
 
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/logs build/am
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/logs build/am build/ways

@@ -34,6 +34,8 @@ depmod kmod
 qemu-system-x86_64 qemu-system-x86
 shellcheck shellcheck
 codespell codespell
+b4 b4
+quilt quilt
 sparse sparse
 aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 qemu-system-aarch64 qemu-system-arm
