@@ -10,6 +10,7 @@ each=$build/each			# one commit of it after the other
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
 cover=patches/0000-cover-letter.txt	# not *.patch: git am stops at it
 export LC_ALL=C
+PATH=$PATH:/usr/sbin			# depmod, after a plain su
 
 die() {
 	echo "${0##*/}: $*" >&2
@@ -32,6 +33,18 @@ need_tree() {
 # One number for what is in files or directories, by name and content.
 sum_of() {
 	find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
+}
+
+# checkpatch ARGUMENT...: FILE_PATH_CHANGES asks for a MAINTAINERS entry whenever
+# a file is added, even where one covers it already.  A tree without history
+# cannot know the commit of a Fixes: tag.
+checkpatch() {
+	local ignore=FILE_PATH_CHANGES
+
+	[ -n "$(plain_git config pci-shmem-bar.base)" ] || ignore+=,UNKNOWN_COMMIT_ID
+	# Debian's python3, which finds Debian's modules
+	(cd "$tree" && PATH=/usr/bin:$PATH \
+		scripts/checkpatch.pl --strict --codespell --ignore $ignore "$@" 2>&1)
 }
 
 # with_ccache COMMAND...: one cache for all clones of this repository.

@@ -37,6 +37,13 @@ codespell codespell
 b4 b4
 quilt quilt
 sparse sparse
+spatch coccinelle
+clang-19 clang-19
+clang-include-cleaner-19 clang-tools-19
+ld.lld-19 lld-19
+llvm-ar-19 llvm-19
+/usr/bin/sphinx-build python3-sphinx
+/usr/lib/python3/dist-packages/yaml python3-yaml
 aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 qemu-system-aarch64 qemu-system-arm
 LIST

@@ -187,9 +187,7 @@ b4_checkpatch() {
 	local mails=("$scratch"/out/*.eml)
 
 	[ ${#mails[@]} = $((${#patches[@]} + 1)) ] || die "${#mails[@]} mails"
-	cd "$tree"
-	PATH=/usr/bin:$PATH scripts/checkpatch.pl -q --strict --codespell --ignore FILE_PATH_CHANGES \
-		"${mails[@]:1}"
+	checkpatch -q "${mails[@]:1}"
 }
 
 plain_git -c advice.detachedHead=false clone -q --shared --no-checkout --branch pristine "$tree" "$clone"
