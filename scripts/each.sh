@@ -18,8 +18,7 @@ sparse="sparse -D__typeof_unqual__=__typeof__ -D'__builtin_strlen(s)=(sizeof(s)-
 all_say() {
 	what_says "$out" W=1 C=1 CHECK="$sparse" || echo "does not compile"
 
-	mkdir -p "$out-nopci"
-	configure "$each" "$out-nopci" "${nopci[@]}"
+	configure_each "$out-nopci" "${nopci[@]}"
 	kmake "$each" "$out-nopci" W=1 drivers/ fs/ samples/ > "$out-nopci/log" 2>&1 ||
 		echo "does not compile without PCI"
 	grep -E ' (warning|error): ' "$out-nopci/log" || true

@@ -82,6 +82,18 @@ go_to() {
 	plain_git -C "$each" checkout -q -f --detach "$1"
 }
 
+# configure_each OUT FRAGMENT...: configure for build/each, if it has other Kconfig
+# files than the last time.
+configure_each() {
+	local state
+
+	mkdir -p "$1"
+	state=$(plain_git -C "$each" ls-files -s '*Kconfig*'; cat "${@:2}")
+	[ "$state" != "$(cat "$1/.kconfig" 2>/dev/null)" ] || return 0
+	rm -f "$1/.kconfig"
+	configure "$each" "$@" && echo "$state" > "$1/.kconfig"
+}
+
 # touched PATTERN...: the files the series changes or adds.
 touched() {
 	plain_git diff --name-only pristine "$branch" -- "$@"
@@ -95,8 +107,7 @@ touch_all=("$top"/scripts/configs/{base,x86_64,module,each}.config)
 what_says() {
 	local out=$1 objects=() file ret
 
-	mkdir -p "$out"
-	configure "$each" "$out" "${touch_all[@]}" || return
+	configure_each "$out" "${touch_all[@]}" || return
 	while read -r file; do
 		[ ! -e "$each/$file" ] || objects+=("${file%.c}.o")
 		rm -f "$out/${file%.c}.o"
