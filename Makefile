@@ -6,14 +6,14 @@ BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:buil
 CHECK = tools shellcheck fetch apply sync checkpatch ways \
 	build:module boot:module:sample boot:module:unassigned boot:module:stress:1000 \
 	build:builtin boot:builtin:sample \
-	soak:mailbox:module:10000 soak:hotplug:module:50 badinput each static \
-	kunit:um kunit:x86_64 kunit:arm64 build:drm drm \
+	soak:mailbox:module:100000 soak:hotplug:module:100 badinput each static \
+	kunit:um kunit:x86_64 kunit:i386 kunit:arm64 build:drm drm \
 	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:10 \
 	build:kcsan boot:kcsan:stress:100
 
 # The same with high counts.
 SOAK = tools fetch apply build:module boot:module:stress:50000 \
-	soak:mailbox:module:100000 soak:hotplug:module:1000 \
+	soak:mailbox:module:1000000 soak:hotplug:module:1000 \
 	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
 
 .PHONY: help boot check soak mutate fetch apply build export \
@@ -37,7 +37,7 @@ help:
 	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
-	@echo 'make kunit       the KUnit tests, on UML, x86-64 and arm64'
+	@echo 'make kunit       the KUnit tests, on UML, x86-64, i386, arm64'
 	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo

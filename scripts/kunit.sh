@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run the series' KUnit tests: kunit.sh um|x86_64|arm64, on UML or in QEMU.
+# Run the series' KUnit tests: kunit.sh um|x86_64|i386|arm64, on UML or in
+# QEMU.
 . "$(dirname "$0")/lib.sh"
 
 arch=$1
@@ -12,17 +13,22 @@ um)
 x86_64)
 	args+=(--arch=x86_64)
 	;;
+i386)
+	# Where a BAR can be longer than a size_t can say
+	args+=(--arch=i386 --kconfig_add CONFIG_X86_PAE=y)
+	;;
 arm64)
 	args+=(--arch=arm64 --cross_compile=aarch64-linux-gnu-)
 	;;
 *)
-	die "no tests for $arch: um, x86_64 or arm64"
+	die "no tests for $arch: um, x86_64, i386 or arm64"
 	;;
 esac
 
 need_tree
 mkdir -p "$bin"
 ln -sf "$top/scripts/qemu-no-kvm" "$bin/qemu-system-x86_64"
+ln -sf "$top/scripts/qemu-no-kvm" "$bin/qemu-system-i386"
 parsed=$(cd "$tree" && PATH=$bin:$PATH && with_ccache \
 	python3 tools/testing/kunit/kunit.py run "${args[@]}" 2>&1) || true
 echo "$parsed"
