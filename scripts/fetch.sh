@@ -3,6 +3,7 @@
 # "pristine".  It comes from Debian's package, or from KERNEL_SRC=: a git tree
 # (its HEAD) or an extracted tarball, neither of which is changed.
 . "$(dirname "$0")/lib.sh"
+. "$top/scripts/debian.sh"
 
 series=7.3
 package=linux-source-$series
@@ -13,28 +14,13 @@ need_gib=12
 
 new=$build/linux.new
 
-# A private apt: the machine's mirror and keys, but none of its settings.
-private_apt() {
-	apt-"$1" -q -o Dir::Etc::sourcelist="$build/apt/sources.list" \
-		-o Dir::Etc::sourceparts=- -o Dir::State::lists="$build/apt/lists" \
-		-o Dir::Cache="$build/apt/cache" -o APT::Sandbox::User=root "${@:2}"
-}
-
 # The version to take from the mirror, the pinned one if it is still there.
 find_version() {
-	local mirror suite versions
+	local suite versions
 
-	# shellcheck disable=SC2016 # apt's variables, not the shell's
-	mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' |
-		sed -n '/-security/d; s/^Debian //p' | sort -u | head -n 1)
-	[ -n "$mirror" ] || die "apt on this machine names no Debian mirror: set KERNEL_SRC="
-
-	mkdir -p "$build"/apt/{lists,cache/archives}/partial
 	for suite in $suites; do
-		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
-			> "$build/apt/sources.list"
-		private_apt get update || continue
-		versions=$(private_apt cache madison "$package" | cut -d'|' -f2 | tr -d ' ')
+		read_suites "$suite" || continue
+		versions=$(versions_of "$package")
 		[ -n "$versions" ] || continue
 		version=$pinned
 		if ! grep -qxF "$pinned" <<< "$versions"; then
@@ -49,13 +35,11 @@ find_version() {
 from_debian() {
 	local deb version
 
-	deb=$(find "$build" -maxdepth 1 -name "${package}_*.deb" -print -quit)
+	deb=$(find_deb "$package" "$build")
 	if [ -z "$deb" ]; then
 		find_version
-		(cd "$build/apt" && private_apt get download "$package=$version") ||
-			die "cannot download $package $version: is the network up?"
-		mv "$build/apt/${package}"_*.deb "$build"
-		deb=$(find "$build" -maxdepth 1 -name "${package}_*.deb" -print -quit)
+		download "$package" "$version" "$build"
+		deb=$(find_deb "$package" "$build")
 	fi
 	version=$(dpkg-deb -f "$deb" Version)
 
@@ -67,23 +51,8 @@ from_debian() {
 		die "${deb##*/} has the wrong checksum and was removed: run this again"
 	fi
 
-	mkdir -p "$new"
-	dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$package.tar.xz" |
-		xz -dT0 | tar -x -C "$new" --strip-components=1
-
-	# Debian's packaging ignores everything there is, new files included.
-	sed -i -e '\|^/\*$|d' -e '\|^!/debian/$|d' "$new/.gitignore"
-	import "$package $version"
-}
-
-# One commit of everything, the same everywhere.  bigFileThreshold makes git
-# write a single pack instead of 90000 files.
-import() {
-	git -C "$new" init -q -b pristine-import
-	git -C "$new" -c core.bigFileThreshold=1 -c core.compression=0 add -A -f .
-	GIT_AUTHOR_DATE=2026-01-01T00:00:00Z GIT_COMMITTER_DATE=2026-01-01T00:00:00Z \
-		git -C "$new" -c user.name=import -c user.email=import@localhost \
-		-c gc.auto=0 -c commit.gpgSign=false commit -q --no-verify -m "$1"
+	unpack "$package" "$deb" "$new"
+	import "$new" "$package $version"
 }
 
 check_version() {
@@ -91,7 +60,7 @@ check_version() {
 
 	[ -f "$1/Kbuild" ] || die "$1 is not a kernel tree"
 	have=$(sed -n 's/^VERSION = //p; s/^PATCHLEVEL = /./p' "$1/Makefile" | tr -d '\n')
-	[ "$have" = $series ] || die "$1 is Linux ${have:-of unknown version}, the series is for $series"
+	[ "$have" = $series ] || die "$1 is Linux ${have:-of unknown version}, the series is for $series: see 'Other trees' in README.md"
 }
 
 from_user() {
@@ -110,7 +79,7 @@ from_user() {
 	else
 		mkdir -p "$new"
 		cp -a --reflink=auto "$src/." "$new"
-		import "${src##*/}"
+		import "$new" "${src##*/}"
 	fi
 }
 

@@ -1,0 +1,81 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced after lib.sh by those that take kernel sources from the machine's Debian
+# mirror.
+
+# A private apt: the machine's mirror and keys, but none of its settings.
+private_apt() {
+	apt-"$1" -q -o Dir::Etc::sourcelist="$build/apt/sources.list" \
+		-o Dir::Etc::sourceparts=- -o Dir::State::lists="$build/apt/lists" \
+		-o Dir::Cache="$build/apt/cache" -o APT::Sandbox::User=root "${@:2}"
+}
+
+# The machine's Debian mirror of SUITE, if it has one
+mirror_of() {
+	local uri='!/-security/'
+
+	[[ $1 != *-security ]] || uri='/-security/'
+	# shellcheck disable=SC2016 # apt's variables, not the shell's
+	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' |
+		sed -n 's/^Debian //p' | sort -u | awk "$uri { print; exit }"
+}
+
+# read_suites SUITE...: have the private apt know these, and only these.
+read_suites() {
+	local mirror suite
+
+	mkdir -p "$build"/apt/{lists,cache/archives}/partial
+	for suite; do
+		mirror=$(mirror_of "$suite")
+		[ -z "$mirror" ] ||
+			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+	done > "$build/apt/sources.list"
+	if [ ! -s "$build/apt/sources.list" ]; then
+		note "apt on this machine names no Debian mirror" >&2
+		return 1
+	fi
+	private_apt get update
+}
+
+# What read_suites found of a package, the newest first
+versions_of() {
+	private_apt cache madison "$1" | cut -d'|' -f2 | tr -d ' '
+}
+
+# find_deb PACKAGE DIR
+find_deb() {
+	find "$2" -maxdepth 1 -name "$1_*.deb" -print -quit
+}
+
+# download PACKAGE VERSION DIR
+download() {
+	(cd "$build/apt" && private_apt get download "$1=$2") ||
+		die "cannot download $1 $2: is the network up?"
+	mv "$build/apt/${1}"_*.deb "$3"
+}
+
+# unpack PACKAGE DEB DIR [FILE...]: its sources, or only these FILEs, as far as it
+# has them.
+unpack() {
+	local names=("${@:4}")
+
+	mkdir -p "$3"
+	dpkg-deb --fsys-tarfile "$2" | tar -xO "./usr/src/$1.tar.xz" | xz -dT0 | {
+		tar -x -C "$3" --strip-components=1 "${names[@]/#/$1/}" 2> "$3.log" ||
+			! grep -vE ': (Not found in archive|Exiting with failure status)' "$3.log" >&2
+	}
+	rm "$3.log"
+
+	# Debian's packaging ignores everything there is, new files included.
+	[ ! -f "$3/.gitignore" ] || sed -i -e '\|^/\*$|d' -e '\|^!/debian/$|d' "$3/.gitignore"
+}
+
+# import DIR MESSAGE: make DIR a repository, of one commit of everything, the same
+# everywhere.  bigFileThreshold makes git write a single pack instead of 90000
+# files.
+import() {
+	git -C "$1" init -q -b pristine-import
+	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=0 add -A -f .
+	GIT_AUTHOR_DATE=2026-01-01T00:00:00Z GIT_COMMITTER_DATE=2026-01-01T00:00:00Z \
+		git -C "$1" -c user.name=import -c user.email=import@localhost \
+		-c gc.auto=0 -c commit.gpgSign=false commit -q --no-verify -m "$2"
+}
