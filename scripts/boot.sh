@@ -74,7 +74,7 @@ if [ -n "$why" ]; then
 fi
 
 # Show and count what the guest tested, with the kernel's own parser.
-parsed=$(cd "$tree" && python3 tools/testing/kunit/kunit.py parse "$dir/ktap.log") || true
+parsed=$(cd "$series_tree" && python3 tools/testing/kunit/kunit.py parse "$dir/ktap.log") || true
 echo "$parsed"
 sed -n 's/^# .*\.c:[0-9]*:\([a-z_0-9]*:.*\)/\1/p' "$dir/ktap.log"
 read -r passed failed skipped <<< "$(kunit_counts <<< "$parsed")"

@@ -4,9 +4,10 @@
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=$top/build
+build=${PCI_SHMEM_BUILD:-$top/build}	# trees.sh has one for each other tree
 tree=$build/linux			# the kernel tree one works in
 each=$build/each			# one commit of it after the other
+series_tree=$top/build/linux		# has what tests need, for any tree
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
 cover=patches/0000-cover-letter.txt	# not *.patch: git am stops at it
 export LC_ALL=C
@@ -124,18 +125,18 @@ only_in() {
 	comm -23 <(sort "$1") <(sort "$2")
 }
 
-# make_initramfs KERNEL PROGRAM DIR: DIR/initramfs.gz with guest/PROGRAM.c, on the
-# kernel's own nolibc, as init; busybox for modprobe; and the kernel's modules.
+# make_initramfs KERNEL PROGRAM DIR: DIR/initramfs.gz with guest/PROGRAM.c, on
+# Linux 7.3's nolibc, as init; busybox for modprobe; and the kernel's modules.
 # Debian has the kernel's headers for user space, but for drm/.
 make_initramfs() {
 	local root=$3/root
 
 	mkdir -p "$root"/{bin,dev,proc,sys}
 	gcc -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Werror -include nolibc.h \
-		-I"$tree/tools/include/nolibc" -I"$tree/tools/testing/selftests" \
+		-I"$series_tree/tools/include/nolibc" -I"$series_tree/tools/testing/selftests" \
 		-isystem "$(gcc -print-file-name=include)" -isystem /usr/include \
 		-isystem "/usr/include/$(gcc -print-multiarch)" \
-		-idirafter "$tree/include/uapi" -D__user= \
+		-idirafter "$series_tree/include/uapi" -D__user= \
 		"$top/scripts/guest/$2.c" -lgcc -o "$root/init"
 	cp /bin/busybox "$root/bin"
 	[ ! -e "$1/claim/claim.ko" ] || cp "$1/claim/claim.ko" "$root"
