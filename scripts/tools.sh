@@ -17,6 +17,7 @@ git git
 flex flex
 bison bison
 bc bc
+patch patch
 perl perl
 python3 python3
 xz xz-utils

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Lay the helper and its sample over a kernel tree the patches do not apply to,
+# and wire them up: overlay.sh SRC DEST.  SRC is only read.  DEST is made: a work
+# tree with a new branch pci-shmem-bar if SRC is a git tree, or else a copy.
+# What SRC lacks comes from compat/, or SRC is refused.
+. "$(dirname "$0")/lib.sh"
+
+[ $# = 2 ] || die "usage: overlay.sh SRC DEST"
+[ -d "$1" ] || die "$1 is not a directory"
+src=$(cd "$1" && pwd)
+dest=$(realpath -m "$2")
+overlay=$top/kernel-tree-overlay
+compat=$top/scripts/compat
+compat_header=include/linux/pci-shmem-bar-compat.h
+
+[ ! -e "$dest" ] || die "$dest exists: name a directory to be made"
+
+is_git() {
+	[ -e "$src/.git" ] || [ "$(git -C "$src" rev-parse --is-bare-repository 2>/dev/null)" = true ]
+}
+
+# No hooks: they may expect a developer at the keyboard.
+src_git() {
+	git -C "$src" -c core.hooksPath=/dev/null "$@"
+}
+
+# Nothing is left of what was made if SRC turns out to be unfit.
+undo() {
+	if is_git; then
+		src_git worktree remove -f "$dest" 2>/dev/null || true
+		src_git branch -q -D "$branch" 2>/dev/null || true
+	fi
+	rm -rf "$dest"
+}
+
+if is_git; then
+	src_git cat-file -e HEAD:Kbuild 2>/dev/null || die "$src is not a kernel tree"
+	[ ! -e "$src/.git" ] || [ -z "$(src_git status --porcelain -uno)" ] ||
+		die "$src has uncommitted changes: commit or stash them"
+	! src_git rev-parse -q --verify "refs/heads/$branch" >/dev/null ||
+		die "$src has a branch $branch already: use it, or move it out of the way (git branch -m)"
+	trap undo EXIT
+	src_git worktree add -q -b "$branch" "$dest"
+else
+	[ -f "$src/Kbuild" ] || die "$src is not a kernel tree"
+	trap undo EXIT
+	cp -a --reflink=auto "$src" "$dest"
+fi
+cd "$dest"
+
+has() {
+	grep -rqw -e "$1" include/linux
+}
+
+# added OPTION FILE: what the patch that adds OPTION adds to FILE
+added() {
+	local patch
+
+	patch=$(grep -lx "+config $1" "$top"/patches/*.patch) || die "no patch adds $1"
+	sed -n "\|^diff --git a/$2 b/|,\|^diff --git |{/^+++ /d; s/^+//p}" "$patch"
+}
+
+# append OPTION FILE: the same, at the end of FILE, where it fits into any tree
+append() {
+	local text
+
+	text=$(added "$@")
+	echo "$text" >> "$2"
+}
+
+# The KUnit tests stay behind: they also test what patches add to <linux/pci.h>.
+mapfile -t files < <(cd "$overlay" && find -L . -type f ! -path '*/tests/*' -printf '%P\n' | sort)
+wired=({drivers/pci,samples}/{Kconfig,Makefile})
+for file in "${files[@]}"; do
+	[ ! -e "$file" ] || die "$src has $file already: nothing to lay"
+done
+for file in "${wired[@]}"; do
+	[ -f "$file" ] || die "$src has no $file, which needs a line"
+	! grep -qE 'PCI_SHMEM_BAR|PCI_IVSHMEM' "$file" || die "$src is wired up in $file already: remove that"
+done
+for file in "${files[@]}"; do
+	install -D -m 644 "$overlay/$file" "$file"
+done
+
+# What the tree must have: headers, of which compat/ has some, and these.
+while read -r file; do
+	[ -e "$file" ] || files+=("$file")
+	[ -e "$file" ] || install -D -m 644 "$compat/$file" "$file"
+done < <(cd "$compat" && find include -type f)
+sed -n 's/^#include <\(.*\)>$/\1/p' "${files[@]}" | sort -u | while read -r file; do
+	[ -e "include/$file" ] || die "$src is too old: it has no <$file>"
+done
+for name in DEFINE_FREE return_ptr overflows_type vm_flags_set; do
+	has $name || die "$src is too old: it has no $name()"
+done
+
+# What else the tree lacks.  A fragment of compat/ has the name of what it defines.
+# The prototypes are for a kernel with CONFIG_KUNIT.
+lacking=$(
+	echo "/* SPDX-License-Identifier: GPL-2.0 */"
+	echo "/* What this tree lacks for pci_shmem_bar */"
+	echo
+	echo "#include <linux/types.h>"
+	echo
+	added PCI_SHMEM_BAR_KUNIT_TEST drivers/pci/pci.h | grep .
+	for file in "$compat"/*.h; do
+		has "$(basename "$file" .h)" || { echo; cat "$file"; }
+	done
+)
+echo "$lacking" > $compat_header
+files+=("$compat_header")
+
+# Attributes of a size that depends on the device came together with const ones,
+# but not at once, and nothing between was tried.
+case $(grep -cE 'bin_size\)|\*(read|mmap)\).*const struct bin_attribute' include/linux/sysfs.h) in
+0)	patch -s -f -p1 < "$compat/sysfs.patch" >&2 || die "compat/sysfs.patch does not fit the sample any more" ;;
+3)	;;
+*)	die "$src has a <linux/sysfs.h> that is neither like 6.12's nor like 7.3's" ;;
+esac
+
+echo >> drivers/pci/Kconfig
+append PCI_SHMEM_BAR drivers/pci/Kconfig
+append PCI_SHMEM_BAR drivers/pci/Makefile
+printf '\nif SAMPLES\n\n' >> samples/Kconfig
+append SAMPLE_PCI_IVSHMEM samples/Kconfig
+printf '\nendif\n' >> samples/Kconfig
+append SAMPLE_PCI_IVSHMEM samples/Makefile
+
+# shellcheck disable=SC2016 # make's variable
+flags='-include $(srctree)/'$compat_header
+echo "CFLAGS_shmem_bar.o += $flags" >> drivers/pci/Makefile
+echo "CFLAGS_ivshmem_sample.o += $flags" >> samples/pci/Makefile
+
+if is_git; then
+	git add -f -- "${files[@]}" "${wired[@]}"
+	git -c user.name=overlay -c user.email=overlay@localhost -c commit.gpgSign=false \
+		-c core.hooksPath=/dev/null commit -q -m "Lay pci_shmem_bar over this tree"
+fi
+trap - EXIT
+note "$dest: CONFIG_SAMPLE_PCI_IVSHMEM builds the sample, and the helper with it"
