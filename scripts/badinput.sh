@@ -37,6 +37,19 @@ small_tree() {
 	git -C "$copy/src" -c user.name=t -c user.email=t@localhost commit -q -m "Linux $1"
 }
 
+# What overlay.sh looks at in a tree, as a git tree
+overlay_tree() {
+	cp -a "$top/kernel-tree-overlay" "$top/samples" "$copy"
+	mkdir "$copy/src"
+	plain_git archive pristine Kbuild include/{linux,kunit} {drivers/pci,samples}/{Kconfig,Makefile} |
+		tar -x -C "$copy/src"
+	git -C "$copy/src" init -q
+	git -C "$copy/src" config user.name badinput
+	git -C "$copy/src" config user.email badinput@localhost
+	git -C "$copy/src" add -A -f
+	git -C "$copy/src" commit -q -m tree
+}
+
 # expect NAME TEXT COMMAND...: COMMAND fails, and TEXT is in its last line.
 expect() {
 	local name=$1 text=$2 out
@@ -125,6 +138,35 @@ expect "apply over uncommitted work" "has work that was not exported" "$copy/scr
 git -C "$copy/build/linux" commit -q -a -m mine
 expect "apply over unexported commits" "has work that was not exported" "$copy/scripts/apply.sh"
 check "which keeps them" grep -q mine "$copy/build/linux/drivers/pci/shmem_bar.c"
+
+# overlay.sh
+fresh
+overlay_tree
+lay=$copy/scripts/overlay.sh
+expect "overlay without a tree" "is not a directory" "$lay" "$tmp/none" "$copy/laid"
+expect "overlay over something else" "is not a kernel tree" "$lay" "$copy/patches" "$copy/laid"
+expect "overlay into a directory" "src exists: name a directory to be made" "$lay" "$copy/src" "$copy/src"
+echo "# mine" >> "$copy/src/Kbuild"
+expect "overlay over a dirty tree" "has uncommitted changes" "$lay" "$copy/src" "$copy/laid"
+check "which is left alone" grep -q "# mine" "$copy/src/Kbuild"
+git -C "$copy/src" checkout -q Kbuild
+git -C "$copy/src" rm -q include/linux/cleanup.h
+git -C "$copy/src" commit -q -m old
+expect "overlay over an old tree" "too old: it has no <linux/cleanup.h>" "$lay" "$copy/src" "$copy/laid"
+check "which leaves nothing" test -z "$(git -C "$copy/src" branch --list "$branch")" -a ! -e "$copy/laid"
+git -C "$copy/src" reset -q --hard HEAD^
+before=$(git -C "$copy/src" rev-parse HEAD)
+check "overlay over a git tree" "$lay" "$copy/src" "$copy/laid"
+check "which is not changed" test "$before" = "$(git -C "$copy/src" rev-parse HEAD; git -C "$copy/src" status --porcelain)"
+expect "overlay a second time" "has a branch $branch already" "$lay" "$copy/src" "$copy/again"
+rm "$copy/laid/.git"
+expect "overlay over an overlay" "has drivers/pci/shmem_bar.c already" "$lay" "$copy/laid" "$copy/again"
+rm -r "$copy"/laid/{drivers/pci/shmem_bar.c,include/linux/pci-shmem-bar.h,samples/pci}
+expect "overlay over a part of it" "is wired up in drivers/pci/Kconfig already" "$lay" "$copy/laid" "$copy/again"
+rm -rf "$copy/src/.git"
+before=$(sum_of "$copy/src")
+check "overlay over a tarball's tree" "$lay" "$copy/src" "$copy/again"
+check "which is not changed either" test "$before" = "$(sum_of "$copy/src")"
 
 # boot.sh, with a kernel that is there
 fresh
