@@ -9,7 +9,7 @@ CHECK = tools shellcheck fetch apply sync checkpatch ways \
 	soak:mailbox:module:100000 soak:hotplug:module:100 badinput each static \
 	kunit:um kunit:x86_64 kunit:i386 kunit:arm64 build:drm drm \
 	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:10 \
-	build:kcsan boot:kcsan:stress:100
+	build:kcsan boot:kcsan:stress:100 trees
 
 # The same with high counts.
 SOAK = tools fetch apply build:module boot:module:stress:50000 \
@@ -17,11 +17,11 @@ SOAK = tools fetch apply build:module boot:module:stress:50000 \
 	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
 
 .PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch ways each static shellcheck badinput kunit drm clean
+	sync checkpatch ways each static shellcheck badinput kunit drm trees clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
-	@echo 'make check       all tests: boot, and everything below down to drm'
+	@echo 'make check       all tests: boot, and everything below down to trees'
 	@echo 'make soak        the ones under load again, with high counts'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
@@ -39,6 +39,7 @@ help:
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
 	@echo 'make kunit       the KUnit tests, on UML, x86-64, i386, arm64'
 	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
+	@echo 'make trees       the series on other trees; writes the table in README.md'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
 	@echo 'KERNEL_SRC=DIR   a git tree or extracted tarball to use instead of a download'
@@ -76,6 +77,9 @@ kunit:
 drm:
 	@scripts/run.sh tools fetch apply build:drm drm
 
+trees:
+	@scripts/run.sh tools fetch apply trees:write
+
 fetch shellcheck:
 	@scripts/run.sh tools $@
 
@@ -83,4 +87,4 @@ export:
 	@scripts/export.sh
 
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/logs build/am build/ways
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/logs build/am build/ways build/trees
