@@ -6,7 +6,7 @@ BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:buil
 CHECK = tools shellcheck fetch apply sync checkpatch ways \
 	build:module boot:module:sample boot:module:unassigned boot:module:stress:1000 \
 	build:builtin boot:builtin:sample \
-	soak:mailbox:module:100000 soak:hotplug:module:100 badinput each static \
+	soak:mailbox:module:100000 soak:hotplug:module:100 badinput each boots static \
 	kunit:um kunit:x86_64 kunit:i386 kunit:arm64 build:drm drm \
 	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:10 \
 	build:kcsan boot:kcsan:stress:100 trees
@@ -17,7 +17,7 @@ SOAK = tools fetch apply build:module boot:module:stress:50000 \
 	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
 
 .PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch ways each static shellcheck badinput kunit drm trees clean
+	sync checkpatch ways each boots static shellcheck badinput kunit drm trees clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
@@ -34,6 +34,7 @@ help:
 	@echo 'make checkpatch  checkpatch --strict on every patch'
 	@echo 'make ways        git am, b4, quilt, b4 send and a v2, as README.md says'
 	@echo 'make each        does every commit compile alone, without a new warning?'
+	@echo 'make boots       does the sample work at each commit that has it?'
 	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
@@ -65,7 +66,7 @@ build:
 apply:
 	@scripts/run.sh tools fetch apply
 
-sync checkpatch ways each:
+sync checkpatch ways each boots:
 	@scripts/run.sh tools fetch apply $@
 
 badinput static:
@@ -87,4 +88,4 @@ export:
 	@scripts/export.sh
 
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/logs build/am build/ways build/trees
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/logs build/am build/ways build/trees

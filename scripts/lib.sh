@@ -6,7 +6,7 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${PCI_SHMEM_BUILD:-$top/build}	# trees.sh has one for each other tree
 tree=$build/linux			# the kernel tree one works in
-each=$build/each			# one commit of it after the other
+each=$build/each/linux			# one commit of it after the other
 series_tree=$top/build/linux		# has what tests need, for any tree
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
 cover=patches/0000-cover-letter.txt	# not *.patch: git am stops at it
@@ -73,7 +73,7 @@ lost_options() {
 		"$1/.config" "${@:2}"
 }
 
-# go_to COMMIT: check it out in build/each.
+# go_to COMMIT: check it out in build/each/linux.
 go_to() {
 	if [ ! -e "$each/.git" ]; then
 		rm -rf "$each"
@@ -83,7 +83,7 @@ go_to() {
 	plain_git -C "$each" checkout -q -f --detach "$1"
 }
 
-# configure_each OUT FRAGMENT...: configure for build/each, if it has other Kconfig
+# configure_each OUT FRAGMENT...: configure for build/each/linux, if it has other Kconfig
 # files than the last time.
 configure_each() {
 	local state
@@ -103,7 +103,7 @@ touched() {
 # A configuration with all the C files the series touches
 touch_all=("$top"/scripts/configs/{base,x86_64,module,each}.config)
 
-# what_says OUT ARGUMENT...: compile the C files in build/each that the series
+# what_says OUT ARGUMENT...: compile the C files in build/each/linux that the series
 # touches.  Prints what the compiler says of them, without line numbers.
 what_says() {
 	local out=$1 objects=() file ret

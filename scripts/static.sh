@@ -13,7 +13,7 @@ export LLVM=-19		# for clang; the other checkers do not compile
 rm -rf "$out"
 mkdir -p "$out"
 
-# The checks that compare two trees look at the one in build/each.
+# The checks that compare two trees look at the one in build/each/linux.
 
 clang() {
 	what_says "$clang" W=1
