@@ -68,8 +68,10 @@ append() {
 	echo "$text" >> "$2"
 }
 
-# The KUnit tests stay behind: they also test what patches add to <linux/pci.h>.
-mapfile -t files < <(cd "$overlay" && find -L . -type f ! -path '*/tests/*' -printf '%P\n' | sort)
+# The KUnit tests stay behind, because they also test what patches add to
+# <linux/pci.h>, and so does the documentation, which wants a line in an index.
+mapfile -t files < <(cd "$overlay" &&
+	find -L drivers include samples -type f ! -path '*/tests/*' | sort)
 wired=({drivers/pci,samples}/{Kconfig,Makefile})
 for file in "${files[@]}"; do
 	[ ! -e "$file" ] || die "$src has $file already: nothing to lay"
