@@ -6,7 +6,6 @@
 need_tree
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
 copy=$tmp/top
 
 fresh() {
@@ -55,26 +54,16 @@ expect() {
 	local name=$1 text=$2 out
 
 	if out=$("${@:3}" 2>&1); then
-		bad "$name" "was accepted"
+		not_ok "$name # was accepted"
 	elif ! tail -n 1 <<< "$out" | grep -qF -e "$text"; then
-		bad "$name" "says: $(tail -n 3 <<< "$out")"
+		not_ok "$name # says: $(tail -n 3 <<< "$out")"
 	else
-		good "$name"
+		ok "$name"
 	fi
 }
 
-good() {
-	echo "ok - $1"
-	passed=$((passed + 1))
-}
-
-bad() {
-	echo "not ok - $1 # $2"
-	failed=$((failed + 1))
-}
-
 check() {
-	if "${@:2}" >/dev/null 2>&1; then good "$1"; else bad "$1" "false: ${*:2}"; fi
+	if "${@:2}" >/dev/null 2>&1; then ok "$1"; else not_ok "$1 # false: ${*:2}"; fi
 }
 
 fake() {
@@ -182,5 +171,4 @@ int main(void) { reboot(RB_AUTOBOOT); return 0; }
 C
 expect "guest without a result" "ended before its tests did" "$copy/scripts/boot.sh" module sample
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+totals

@@ -81,11 +81,9 @@ read -r passed failed skipped <<< "$(kunit_counts <<< "$parsed")"
 
 host_sees() {
 	if "$dir/backing" check "$dir/$1" "$2" "$seed"; then
-		echo "host: $1 holds what the guest wrote"
-		passed=$((passed + 1))
+		ok "host: $1 holds what the guest wrote"
 	else
-		echo "host: $1 does not hold what the guest wrote"
-		failed=$((failed + 1))
+		not_ok "host: $1 does not hold what the guest wrote"
 	fi
 }
 if [ "$program" = sample ]; then
@@ -94,6 +92,5 @@ if [ "$program" = sample ]; then
 fi
 
 [ -z "$why" ] || failed=$((failed + 1))
-echo "$passed passed, $failed failed, $skipped skipped"
+totals || [ -n "$why" ]
 [ -z "$why" ] || die "guest $name, $program: $why, see $dir/console.log"
-[ "$failed" = 0 ]

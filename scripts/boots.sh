@@ -6,7 +6,6 @@
 need_tree
 sample=samples/pci/ivshmem_sample.c
 first=$(plain_git log --diff-filter=A --format=%H "pristine..$branch" -- $sample)
-passed=0 failed=0
 
 [ -n "$first" ] || die "no commit of $branch adds $sample"
 # build/each is to build/each/linux what build is to build/linux.
@@ -19,13 +18,10 @@ while read -r commit subject; do
 	go_to "$commit"
 	# Indented, as the count is not that of this stage
 	if boot 2>&1 | sed 's/^/    /'; then
-		echo "ok - $subject"
-		passed=$((passed + 1))
+		ok "$subject"
 	else
-		echo "not ok - $subject"
-		failed=$((failed + 1))
+		not_ok "$subject"
 	fi
 done < <(plain_git log --reverse --format='%h %s' "$first^..$branch")
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+totals

@@ -4,16 +4,13 @@
 . "$(dirname "$0")/lib.sh"
 
 need_tree
-passed=0 failed=0
 for patch in "$top"/patches/*.patch; do
 	if sed -n '/^From: /,/^$/p' "$patch" | grep '^ '; then
-		echo "${patch##*/}: a header is too long for b4: shorten it"
-		failed=$((failed + 1))
+		not_ok "${patch##*/} # a header is too long for b4: shorten it"
 	elif checkpatch --no-signoff "$patch"; then
-		passed=$((passed + 1))
+		ok "${patch##*/}"
 	else
-		failed=$((failed + 1))
+		not_ok "${patch##*/}"
 	fi
 done
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+totals

@@ -7,7 +7,6 @@
 need_tree
 out=$build/kernel-each
 nopci=("$top"/scripts/configs/{base,nopci}.config)
-passed=0 failed=0
 
 # sparse 0.6.4 needs help, or kbuild finds it unfit and silently goes without:
 # it does not know __typeof_unqual__.  It cannot tell the length of a string in
@@ -31,18 +30,9 @@ all_say > "$out/before"
 while read -r commit subject; do
 	go_to "$commit"
 	all_say > "$out/after"
-	new=$(only_in "$out/after" "$out/before")
-	if [ -n "$new" ]; then
-		echo "not ok - $subject"
-		echo "$new"
-		failed=$((failed + 1))
-	else
-		echo "ok - $subject"
-		passed=$((passed + 1))
-	fi
+	ok_if_empty "$subject" "$(only_in "$out/after" "$out/before")"
 done < <(plain_git log --reverse --format='%h %s' "pristine..$branch")
 
 lost=$(lost_options "$out" "${touch_all[@]}"; lost_options "$out-nopci" "${nopci[1]}")
 [ -z "$lost" ] || die "not in the configuration, for want of something they depend on: $lost"
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+totals

@@ -34,5 +34,4 @@ parsed=$(cd "$tree" && PATH=$bin:$PATH && with_ccache \
 echo "$parsed"
 read -r passed failed skipped <<< "$(kunit_counts <<< "$parsed")"
 [ "$passed" != 0 ] || failed=$((failed + 1))
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" = 0 ]
+totals

@@ -27,6 +27,35 @@ plain_git() {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null git -C "$tree" "$@"
 }
 
+# Results of tests
+passed=0 failed=0 skipped=0
+
+ok() {
+	echo "ok - $1"
+	passed=$((passed + 1))
+}
+
+not_ok() {
+	echo "not ok - $1"
+	failed=$((failed + 1))
+}
+
+# ok_if_empty NAME TEXT
+ok_if_empty() {
+	if [ -n "$2" ]; then
+		not_ok "$1"
+		echo "$2"
+	else
+		ok "$1"
+	fi
+}
+
+# What run.sh adds up; false if something failed
+totals() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ]
+}
+
 need_tree() {
 	[ -e "$tree/.git" ] || die "no kernel tree in $tree: run 'make fetch'"
 }

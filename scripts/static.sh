@@ -6,7 +6,6 @@
 need_tree
 out=$build/static
 clang=$build/kernel-clang
-passed=0 failed=0
 PATH=/usr/bin:$PATH	# for Debian's python3, which finds Debian's modules
 export LLVM=-19		# for clang; the other checkers do not compile
 
@@ -109,19 +108,6 @@ maintainers() {
 	"${ask[@]}" "$top"/patches/*.patch > "$out/to"
 }
 
-report() {
-	local new=$2
-
-	if [ -n "$new" ]; then
-		echo "not ok - $1"
-		echo "$new"
-		failed=$((failed + 1))
-	else
-		echo "ok - $1"
-		passed=$((passed + 1))
-	fi
-}
-
 checks=(clang kernel_doc coccinelle htmldocs)
 for commit in pristine "$branch"; do
 	go_to "$commit"
@@ -134,12 +120,11 @@ done
 lost=$(lost_options "$clang" "${touch_all[@]}")
 [ -z "$lost" ] || die "not in $clang/.config, for want of something they depend on: $lost"
 for check in "${checks[@]}"; do
-	report "$check" "$(only_in "$out/$check.$branch" "$out/$check.pristine")"
+	ok_if_empty "$check" "$(only_in "$out/$check.$branch" "$out/$check.pristine")"
 done
-report compile_alone "$(unset LLVM; compile_alone)"
-report includes "$(includes)"
-report maintainers "$(maintainers)"
+ok_if_empty compile_alone "$(unset LLVM; compile_alone)"
+ok_if_empty includes "$(includes)"
+ok_if_empty maintainers "$(maintainers)"
 cat "$out/to"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+totals

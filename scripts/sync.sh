@@ -5,7 +5,6 @@
 
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-failed=0
 
 # The base commit is known to some trees and not to others.
 without_base() {
@@ -19,16 +18,16 @@ compare() {
 	"$top/scripts/export.sh" "$1" "$new/$1"
 	without_base "$new/$1" "$new/have"
 	without_base "$top" "$new/want"
-	if ! diff -ru --no-dereference "$new/want" "$new/have"; then
-		echo "$2"
-		failed=$((failed + 1))
+	if diff -ru --no-dereference "$new/want" "$new/have"; then
+		ok "$1"
+	else
+		not_ok "$1 # $2"
 	fi
 	rm -rf "$new/want" "$new/have"
 }
 
 "$top/scripts/am.sh"
-compare patches-applied "sync.sh: the files above differ from what patches/ produces: run 'make export'"
-compare "$branch" "sync.sh: build/linux has commits that are not exported: run 'make export'"
+compare patches-applied "the files above differ from what patches/ produces: run 'make export'"
+compare "$branch" "build/linux has commits that are not exported: run 'make export'"
 
-echo "$((2 - failed)) passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+totals

@@ -14,7 +14,6 @@ scratch=$build/ways
 clone=$scratch/linux
 patches=("$top"/patches/*.patch)
 sender='The Sender <sender@localhost>'
-passed=0 failed=0
 
 trap 'rm -rf "$scratch"' EXIT
 rm -rf "$scratch"
@@ -48,12 +47,10 @@ readme() {
 try() {
 	"$2" > "$scratch/log" 2>&1 &
 	if wait $!; then
-		echo "ok - $1"
-		passed=$((passed + 1))
+		ok "$1"
 	else
-		echo "not ok - $1"
+		not_ok "$1"
 		tail -n 20 "$scratch/log" | sed 's/^/    /'
-		failed=$((failed + 1))
 	fi
 }
 
@@ -210,5 +207,4 @@ try "v2 with a range-diff" v2
 try "b4 prep and b4 send to a directory" b4_send
 try "checkpatch on what b4 sends" b4_checkpatch
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+totals
