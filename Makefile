@@ -7,8 +7,8 @@ CHECK = tools shellcheck fetch apply sync checkpatch ways \
 	build:module boot:module:sample boot:module:unassigned boot:module:stress:1000 \
 	build:builtin boot:builtin:sample \
 	soak:mailbox:module:100000 soak:hotplug:module:100 badinput each boots static \
-	kunit:um kunit:x86_64 kunit:i386 kunit:arm64 build:drm drm \
-	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:10 \
+	kunit:um kunit:x86_64 kunit:i386 kunit:arm64 build:drm drm:drm \
+	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:10 drm:debug \
 	build:kcsan boot:kcsan:stress:100 trees
 
 # The same with high counts.
@@ -76,7 +76,7 @@ kunit:
 	@scripts/run.sh tools fetch apply $(filter kunit:%,$(CHECK))
 
 drm:
-	@scripts/run.sh tools fetch apply build:drm drm
+	@scripts/run.sh tools fetch apply build:drm drm:drm
 
 trees:
 	@scripts/run.sh tools fetch apply trees:write

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Boot build/kernel-drm on the devices QEMU has for vmwgfx and qxl.
+# Boot build/kernel-NAME on the devices QEMU has for vmwgfx and qxl: drm.sh NAME.
 . "$(dirname "$0")/lib.sh"
 
-kernel=$build/kernel-drm
-dir=$build/boot-drm
+name=$1
+kernel=$build/kernel-$name
+dir=$build/boot-$name-drm
 
 [ -f "$kernel/.built" ] || die "no kernel in $kernel: run 'make build'"
 rm -rf "$dir"

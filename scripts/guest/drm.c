@@ -17,6 +17,7 @@
 #include <drm/drm_mode.h>
 
 #include "kselftest_harness.h"
+#include "files.h"
 
 #define MANY_HEADS	10000000
 #define RAM_HEADER	44	/* offset of ram_header_offset in struct qxl_rom */
@@ -33,37 +34,12 @@ struct dev {
 	uint64_t start[6], len[6];
 };
 
-static int read_file(const char *path, char *buf, size_t size)
-{
-	int fd = open(path, O_RDONLY), len = 0, n;
-
-	if (fd < 0)
-		return -errno;
-	while ((n = read(fd, buf + len, size - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	buf[len] = 0;
-	return n < 0 ? -errno : len;
-}
-
-static int write_file(const char *path, const char *s)
-{
-	int fd = open(path, O_WRONLY), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, s, strlen(s)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 static int read_attr(const struct dev *dev, const char *attr, char *buf, size_t size)
 {
 	char path[80];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", dev->bdf, attr);
-	return read_file(path, buf, size);
+	return slurp(path, buf, size);
 }
 
 static long attr_num(const struct dev *dev, const char *attr)
@@ -80,7 +56,7 @@ static int bind(const struct dev *dev, const char *what)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s/%s", dev->drv->name, what);
-	return write_file(path, dev->bdf);
+	return spew(path, dev->bdf);
 }
 
 static bool is_bound(const struct dev *dev)
@@ -127,7 +103,7 @@ static int claims(const struct dev *dev)
 	int mask = 0;
 
 	for (int i = 0; i < 2; i++) {
-		if (read_file(files[i], buf, sizeof(buf)) < 0)
+		if (slurp(files[i], buf, sizeof(buf)) < 0)
 			return -1;
 		for (char *p = buf, *next; *p; p = next) {
 			uint64_t start, end;
@@ -153,7 +129,7 @@ static int handlers(const struct dev *dev)
 	static char buf[8192];
 	int n = 0;
 
-	if (read_file("/proc/interrupts", buf, sizeof(buf)) < 0)
+	if (slurp("/proc/interrupts", buf, sizeof(buf)) < 0)
 		return -1;
 	for (char *p = buf; (p = strstr(p, dev->drv->name)); p++)
 		n++;
@@ -316,7 +292,7 @@ TEST(qxl_late_failure)
 	char buf[16];
 
 	if (!find(&dev, &qxl) ||
-	    read_file("/sys/module/qxl/parameters/num_heads", buf, sizeof(buf)) < 0 ||
+	    slurp("/sys/module/qxl/parameters/num_heads", buf, sizeof(buf)) < 0 ||
 	    strtol(buf, NULL, 10) < MANY_HEADS)
 		SKIP(return, "no qxl device with too many heads");
 	ASSERT_TRUE(refused(&dev, -ENOMEM));
@@ -458,14 +434,14 @@ TEST_F(vmwgfx, claims)
 	pid_t pid;
 
 	/* Slow the probe down at each line it logs, to look at it half way */
-	ASSERT_EQ(0, write_file("/proc/sys/kernel/printk_delay", "100"));
+	ASSERT_EQ(0, spew("/proc/sys/kernel/printk_delay", "100"));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(-bind(&self->dev, "bind"));
 	while (!waitpid(pid, &status, WNOHANG))
 		mask |= claims(&self->dev);
-	write_file("/proc/sys/kernel/printk_delay", "0");
+	spew("/proc/sys/kernel/printk_delay", "0");
 
 	ASSERT_TRUE(WIFEXITED(status));
 	ASSERT_EQ(ENOSYS, WEXITSTATUS(status));
@@ -475,6 +451,30 @@ TEST_F(vmwgfx, claims)
 	ASSERT_EQ(0, attr_num(&self->dev, "enable"));
 }
 
+/* Last, so that it sees what the others left */
+FIXTURE(afterwards) { };
+FIXTURE_SETUP(afterwards) { }
+FIXTURE_TEARDOWN(afterwards) { }
+
+TEST_F_TIMEOUT(afterwards, no_leaks, 120)
+{
+	static const char object[] = "unreferenced object";
+	static char buf[1 << 18];
+	int len;
+
+	len = kmemleak(buf, sizeof(buf));
+	if (len == -ENOENT)
+		SKIP(return, "no kmemleak in this kernel");
+	ASSERT_LE(0, len);
+	for (char *p = strstr(buf, object), *next; p; p = next) {
+		next = strstr(p + 1, object);
+		if (next)
+			next[-1] = '\0';
+		/* ttm_pool_type_fini() forgets these, whatever the driver */
+		EXPECT_NE(NULL, strstr(p, "ttm_pool_type_init")) TH_LOG("%s", p);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct termios tio;
@@ -482,6 +482,7 @@ int main(int argc, char **argv)
 
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 
 	fd = open("/dev/ttyS1", O_RDWR | O_NOCTTY);

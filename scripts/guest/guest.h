@@ -8,6 +8,7 @@
 #define GUEST_H
 
 #include "kselftest_harness.h"
+#include "files.h"
 #include "pattern.h"
 
 #include <asm/ioctls.h>
@@ -31,37 +32,6 @@
 
 static uint64_t seed;		/* of what is in the memories */
 static unsigned long rounds;	/* of tests that repeat something */
-
-/* Small files, and errno as a return value */
-
-static int slurp(const char *path, char *buf, size_t size)
-{
-	size_t len = 0;
-	ssize_t n;
-	int fd;
-
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return -errno;
-	while ((n = read(fd, buf + len, size - 1 - len)) > 0)
-		len += n;
-	buf[len] = '\0';
-	close(fd);
-	return len;
-}
-
-static int spew(const char *path, const char *text)
-{
-	int fd, ret = 0;
-
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
 
 static ssize_t read_at(int fd, void *buf, size_t len, off_t off)
 {
