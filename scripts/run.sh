@@ -28,6 +28,7 @@ tally() {
 }
 
 summary() {
+	[ $((passed + failed + skipped)) != 0 ] || return 0
 	echo
 	echo "$passed passed, $failed failed, $skipped skipped"
 }
