@@ -12,9 +12,9 @@ CHECK = tools shellcheck fetch apply sync checkpatch ways \
 	build:kcsan boot:kcsan:stress:100 trees
 
 # The same with high counts.
-SOAK = tools fetch apply build:module boot:module:stress:50000 \
+SOAK = tools fetch apply build:module boot:module:stress:20000 \
 	soak:mailbox:module:1000000 soak:hotplug:module:1000 \
-	build:debug boot:debug:stress:1000 soak:hotplug:debug:100
+	build:debug boot:debug:stress:200 soak:hotplug:debug:100
 
 .PHONY: help boot check soak mutate fetch apply build export \
 	sync checkpatch ways each boots static shellcheck badinput kunit drm trees clean

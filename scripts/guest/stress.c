@@ -250,6 +250,7 @@ TEST_F_TIMEOUT(driver, unbound_under_load, 1200)
  */
 TEST_F_TIMEOUT(driver, mapped_by_many, 600)
 {
+	const unsigned int maps = 100 * (rounds < 1000 ? rounds : 1000);
 	unsigned int i, n;
 	int fd, status;
 	pid_t pid;
@@ -263,7 +264,7 @@ TEST_F_TIMEOUT(driver, mapped_by_many, 600)
 	for (i = 0; i < 4; i++) {
 		if (fork())
 			continue;
-		for (n = 0; n < 100 * rounds; n++) {
+		for (n = 0; n < maps; n++) {
 			fd = open(dev_path(HIGH, "shmem"), O_RDWR);
 			if (map_errno(fd, PAGE, MAP_SHARED, 0))
 				_exit(1);
