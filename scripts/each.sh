@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Does each commit of the series compile alone, without a warning that the
-# pristine tree does not have?  Looks at the C files the series touches, with gcc (W=1, which
-# includes kernel-doc) and sparse, and at a kernel without PCI.
+# pristine tree does not have?  Looks at the C files the series touches, with
+# gcc (W=1, which includes kernel-doc) and sparse, and at a kernel without PCI.
 . "$(dirname "$0")/lib.sh"
 
 need_tree

@@ -22,8 +22,7 @@ kernel_doc() {
 	local files
 
 	mapfile -t files < <(cd "$each" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null)
-	# Its status is that of the code, not its own.
-	(cd "$each" && scripts/kernel-doc -Wall -none "${files[@]}" 2>&1) || true
+	(cd "$each" && scripts/kernel-doc -Wall -none "${files[@]}" 2>&1)
 }
 
 # All of the kernel's semantic patches, on copies of the files: on the whole of
@@ -82,14 +81,15 @@ module_info() {
 # What a file uses, it includes itself, except for what is there only to be
 # included by <linux/pci.h>, by <kunit/test.h> or by everybody.
 includes() {
-	local file args
+	local file args said
 
 	plain_git diff --name-only --diff-filter=A pristine "$branch" -- '*.c' | while read -r file; do
 		args=$(sed -n 's/^savedcmd_[^ ]* := [^ ]* \(.*\) -c -o .*/\1/p' \
 			"$clang/${file%/*}/.$(basename "$file" .c).o.cmd")
-		[ -n "$args" ] || echo "$file was not compiled"
-		(cd "$clang" && eval clang-include-cleaner-19 --print=changes "$each/$file" -- clang "$args") |
-			sed -n "s|^+ \"|$file: |p" | tr -d '"' |
+		said=$(cd "$clang" &&
+			eval clang-include-cleaner-19 --print=changes "$each/$file" -- clang "$args") ||
+			echo "$file: clang-include-cleaner does not work"
+		sed -n "s|^+ \"\(.*\)\"|$file: \1|p" <<< "$said" |
 			grep -vE ': (asm|asm-generic|vdso|linux/atomic)/' |
 			grep -vE ': linux/(pci_regs|pci_ids|device-id/pci|device|device/driver|dev_printk|nodemask_types).h' |
 			grep -vE ': (kunit/test-bug|linux/(build_bug|kconfig|stddef|gfp_types|mm_types)).h'
