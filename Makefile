@@ -12,7 +12,7 @@ CHECK = tools shellcheck fetch apply sync checkpatch ways \
 	build:kcsan boot:kcsan:stress:100 trees
 
 # The same with high counts.
-SOAK = tools fetch apply build:module boot:module:stress:20000 \
+SOAK = tools fetch apply build:module boot:module:stress:10000 \
 	soak:mailbox:module:1000000 soak:hotplug:module:1000 \
 	build:debug boot:debug:stress:200 soak:hotplug:debug:100
 
