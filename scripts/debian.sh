@@ -16,7 +16,7 @@ mirror_of() {
 	[[ $1 != *-security ]] || uri='/-security/'
 	# shellcheck disable=SC2016 # apt's variables, not the shell's
 	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' |
-		sed -n 's/^Debian //p' | sort -u | awk "$uri { print; exit }"
+		sed -n 's/^Debian //p' | sort -u | awk "$uri && !n++"
 }
 
 # read_suites SUITE...: have the private apt know these, and only these.

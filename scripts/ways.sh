@@ -173,7 +173,7 @@ b4_send() {
 	grep -qxF "Subject: [PATCH 00/${#patches[@]}] $(head -n 1 "$scratch/cover")" "$out"/0000-*
 	# Its parent, with b4 0.12 and prep-cover-strategy=branch-description.
 	grep -qx "base-commit: $(in_clone git rev-parse pristine)" "$out"/0000-*
-	sed '/^$/q' "$out"/0000-* | grep -q 'linux-pci@vger.kernel.org'
+	sed '/^$/q' "$out"/0000-* | grep 'linux-pci@vger.kernel.org'
 	start taken pristine
 	mails=("$out"/*.eml)
 	in_clone git am -q "${mails[@]:1}"	# without the cover letter
