@@ -88,4 +88,4 @@ export:
 	@scripts/export.sh
 
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/logs build/am build/ways build/trees
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/ways build/trees

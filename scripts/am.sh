@@ -16,7 +16,7 @@ trap cleanup EXIT
 cleanup
 
 plain_git worktree add -q --no-checkout --detach "$work" pristine
-sed -n 's|^diff --git a/\([^ ]*\) b/.*|/\1|p' "${patches[@]}" | sort -u |
+patched_files | sed 's|^|/|' |
 	plain_git -C "$work" sparse-checkout set --no-cone --stdin
 plain_git -C "$work" checkout -q --detach pristine
 

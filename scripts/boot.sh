@@ -61,7 +61,7 @@ if [ $status = 124 ]; then
 	why="did not end within $limit s"
 elif [ $status != 0 ]; then
 	why="QEMU failed with status $status"
-elif grep -qE 'Kernel panic| cut here |BUG:|WARNING:|INFO: |UBSAN:' "$dir/console.log"; then
+elif grep -qEf "$top/scripts/guest/complaints.re" "$dir/console.log"; then
 	why="the kernel has a complaint"
 elif ! grep -q '^# Totals:' "$dir/ktap.log"; then
 	why="ended before its tests did"

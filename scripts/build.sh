@@ -28,8 +28,7 @@ fi
 mkdir -p "$out"
 
 configure "$tree" "$out" "${fragments[@]}"
-lost=$(lost_options "$out" "${fragments[@]}")
-[ -z "$lost" ] || die "not in $out/.config, for want of something they depend on: $lost"
+need_options "$out" "${fragments[@]}"
 
 kmake "$tree" "$out"
 rm -rf "$out/root"

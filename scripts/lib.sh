@@ -102,6 +102,19 @@ lost_options() {
 		"$1/.config" "${@:2}"
 }
 
+# need_options OUT FRAGMENT...
+need_options() {
+	local lost
+
+	lost=$(lost_options "$@")
+	[ -z "$lost" ] || die "not in $1/.config, for want of something they depend on: $lost"
+}
+
+# patched_files: what patches/ touch
+patched_files() {
+	sed -n 's|^diff --git a/\([^ ]*\) b/.*|\1|p' "$top"/patches/*.patch | sort -u
+}
+
 # go_to COMMIT: check it out in build/each/linux.
 go_to() {
 	if [ ! -e "$each/.git" ]; then
@@ -112,8 +125,8 @@ go_to() {
 	plain_git -C "$each" checkout -q -f --detach "$1"
 }
 
-# configure_each OUT FRAGMENT...: configure for build/each/linux, if it has other Kconfig
-# files than the last time.
+# configure_each OUT FRAGMENT...: configure for build/each/linux, if it has other
+# Kconfig files than the last time.
 configure_each() {
 	local state
 

@@ -118,8 +118,7 @@ for commit in pristine "$branch"; do
 	done
 done
 ! grep "does not work" "$out"/*.pristine || die "and that in the pristine tree: see $out, $clang/log"
-lost=$(lost_options "$clang" "${touch_all[@]}")
-[ -z "$lost" ] || die "not in $clang/.config, for want of something they depend on: $lost"
+need_options "$clang" "${touch_all[@]}"
 for check in "${checks[@]}"; do
 	ok_if_empty "$check" "$(only_in "$out/$check.$branch" "$out/$check.pristine")"
 done

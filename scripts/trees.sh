@@ -43,7 +43,7 @@ fresh() {
 try_am() {
 	local files state
 
-	mapfile -t files < <(sed -n 's|^diff --git a/\([^ ]*\) b/.*|\1|p' "$top"/patches/*.patch | sort -u)
+	mapfile -t files < <(patched_files)
 	state="$version ${files[*]}"
 	if ! fresh "$state"; then
 		rm -rf "$dir/linux" "$dir/.state"

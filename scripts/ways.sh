@@ -189,7 +189,7 @@ b4_checkpatch() {
 
 plain_git -c advice.detachedHead=false clone -q --shared --no-checkout --branch pristine "$tree" "$clone"
 {
-	sed -n 's|^diff --git a/\([^ ]*\) b/.*|/\1|p' "${patches[@]}" | sort -u
+	patched_files | sed 's|^|/|'
 	# For get_maintainer.pl, which wants to see that this is a kernel tree.
 	printf '%s\n' '/*' '!/*/' '/*/Kconfig' '/*/Makefile' /scripts/get_maintainer.pl
 } | in_clone git sparse-checkout set --no-cone --stdin

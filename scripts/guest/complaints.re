@@ -1,0 +1,1 @@
+Kernel panic| cut here |BUG:|WARNING:|INFO: |UBSAN:
