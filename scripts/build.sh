@@ -1,27 +1,50 @@
 #!/usr/bin/env bash
-# Build a kernel for the guest, configured by scripts/configs/NAME.config, in
-# build/kernel-NAME: build.sh NAME.
+# Build a kernel for guests, in build/kernel-NAME: build.sh NAME.  NAME is one of
+# those below; scripts/configs/ has the options.
 . "$(dirname "$0")/lib.sh"
 
 name=$1
 out=$build/kernel-$name
 conf=$top/scripts/configs
-fragments=("$conf/base.config" "$conf/x86_64.config" "$conf/$name.config")
 claim=$top/scripts/guest/claim
 
+case $name in
+plain|debug)
+	parts=(x86_64 tests drm "$name") ;;
+builtin)
+	parts=(x86_64 tests drm plain builtin) ;;
+kcsan)
+	parts=(x86_64 tests kcsan) ;;
+i386|arm64|riscv64|ppc64)
+	parts=("$name" tests builtin) ;;
+*)
+	die "no kernel of that name: plain, builtin, debug, kcsan, i386, arm64, riscv64 or ppc64" ;;
+esac
+
+fragments=()
+for part in base "${parts[@]}"; do
+	fragments+=("$conf/$part.config")
+done
+case $name in
+i386)		export ARCH=i386 CROSS_COMPILE=i686-linux-gnu- ;;
+arm64)		export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- ;;
+riscv64)	export ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- ;;
+ppc64)		export ARCH=powerpc CROSS_COMPILE=powerpc64-linux-gnu- ;;
+esac
+
 need_tree
-[ -f "${fragments[2]}" ] || die "no configuration $name in scripts/configs"
 
 # Nothing to do for make either if neither the sources nor the rest changed.
-state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "$claim"; gcc --version)
+state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "$claim"
+	"${CROSS_COMPILE:-}gcc" --version)
 dirty=$(git -C "$tree" status --porcelain)
 [ -n "$dirty" ] || [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || exit 0
 rm -f "$out/.built"
 
-# These two differ in the sample only: start from the other's object files.
-if [ "$name" = builtin ] && [ ! -d "$out" ] && [ -f "$build/kernel-module/.built" ]; then
+# These two differ in little: start from the other's object files.
+if [ "$name" = builtin ] && [ ! -d "$out" ] && [ -f "$build/kernel-plain/.built" ]; then
 	rm -rf "$out.new"	# of a run that was killed
-	cp -a --reflink=auto "$build/kernel-module" "$out.new"
+	cp -a --reflink=auto "$build/kernel-plain" "$out.new"
 	rm "$out.new/.built"
 	mv "$out.new" "$out"
 fi
