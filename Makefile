@@ -1,51 +1,55 @@
 # The face of scripts/; everything built or downloaded goes to build/.
 
-BOOT = tools fetch apply build:module boot:module:sample build:builtin boot:builtin:sample
+BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 
 # What decides, the quick first.
-CHECK = tools shellcheck fetch apply sync checkpatch ways \
-	build:module boot:module:sample boot:module:unassigned boot:module:stress:1000 \
-	build:builtin boot:builtin:sample \
-	soak:mailbox:module:100000 soak:hotplug:module:100 badinput each boots static \
-	kunit:um kunit:x86_64 kunit:i386 kunit:arm64 build:drm drm:drm \
-	build:debug boot:debug:sample boot:debug:stress:30 soak:hotplug:debug:10 drm:debug \
-	build:kcsan boot:kcsan:stress:100 trees
+CHECK = tools:check disk:16 shellcheck fetch judges apply mutations users sync checkpatch ways \
+	build:plain boot:plain:sample boot:plain:unassigned boot:plain:kunit \
+	boot:plain:stress:1000 boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm \
+	build:builtin boot:builtin:sample boot:builtin:kunit badinput each static \
+	build:debug boot:debug:sample boot:debug:kunit boot:debug:stress:30 boot:debug:hotplug:10 \
+	boot:debug:drm build:kcsan boot:kcsan:stress:100 \
+	build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
+	kunit
 
-# The same with high counts.
-SOAK = tools fetch apply build:module boot:module:stress:10000 \
-	soak:mailbox:module:1000000 soak:hotplug:module:1000 \
-	build:debug boot:debug:stress:200 soak:hotplug:debug:100
+# High counts, more architectures, and Debian's newest trees.
+SOAK = tools:check:soak disk:24 fetch apply build:plain \
+	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
+	build:debug boot:debug:stress:100 boot:debug:hotplug:50 \
+	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit trees
 
 .PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch ways each boots static shellcheck badinput kunit drm trees clean
+	sync checkpatch ways each static shellcheck judges badinput kunit drm trees clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
-	@echo 'make check       all tests: boot, and everything below down to trees'
-	@echo 'make soak        the ones under load again, with high counts'
+	@echo 'make check       all tests: boot, and everything below down to drm'
+	@echo 'make soak        the ones under load with high counts, RISC-V, PowerPC, other trees'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
 	@echo 'make fetch       put a pristine Linux 7.3 into build/linux'
 	@echo 'make apply       git am patches/ to its branch pci-shmem-bar'
-	@echo 'make build       build the kernels that boot needs'
+	@echo 'make build       build the kernel that boot needs'
 	@echo 'make export      write patches/ and the rest from the branch'
 	@echo
 	@echo 'make sync        is what is committed here what the patches produce?'
 	@echo 'make checkpatch  checkpatch --strict on every patch'
 	@echo 'make ways        git am, b4, quilt, b4 send and a v2, as README.md says'
 	@echo 'make each        does every commit compile alone, without a new warning?'
-	@echo 'make boots       does the sample work at each commit that has it?'
 	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
 	@echo 'make shellcheck  shellcheck on every script'
+	@echo 'make judges      do the scripts that judge the tests see a failure?'
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
-	@echo 'make kunit       the KUnit tests, on UML, x86-64, i386, arm64'
+	@echo 'make kunit       the KUnit tests, with kunit.py on UML'
 	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
 	@echo 'make trees       the series on other trees; writes the table in README.md'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
 	@echo 'KERNEL_SRC=DIR   a git tree or extracted tarball to use instead of a download'
 	@echo 'ACCEL=kvm        boot with KVM instead of TCG'
-	@echo 'SEED=N           repeat a boot with the memory contents of an earlier one'
+	@echo 'SEED=N           repeat a test with the memory contents of an earlier one'
+	@echo 'LIMIT=N          give up on a guest that has said nothing for N seconds'
 
 boot:
 	@scripts/run.sh $(BOOT)
@@ -57,35 +61,34 @@ soak:
 	@scripts/run.sh $(SOAK)
 
 mutate:
-	@scripts/run.sh tools fetch apply build:module
-	@scripts/mutate.sh
+	@scripts/run.sh tools:check fetch apply build:plain build:debug mutate
 
 build:
 	@scripts/run.sh $(filter-out boot:%,$(BOOT))
 
+fetch:
+	@scripts/run.sh tools:boot disk:6 fetch
+
 apply:
-	@scripts/run.sh tools fetch apply
+	@scripts/run.sh tools:boot disk:6 fetch apply
 
-sync checkpatch ways each boots:
-	@scripts/run.sh tools fetch apply $@
+sync checkpatch ways each static kunit:
+	@scripts/run.sh tools:check fetch apply $@
 
-badinput static:
-	@scripts/run.sh tools fetch apply build:module $@
-
-kunit:
-	@scripts/run.sh tools fetch apply $(filter kunit:%,$(CHECK))
+badinput:
+	@scripts/run.sh tools:check fetch apply build:plain $@
 
 drm:
-	@scripts/run.sh tools fetch apply build:drm drm:drm
+	@scripts/run.sh tools:boot fetch apply build:plain boot:plain:drm
 
 trees:
-	@scripts/run.sh tools fetch apply trees:write
+	@scripts/run.sh tools:boot fetch apply trees:write
 
-fetch shellcheck:
-	@scripts/run.sh tools $@
+shellcheck judges:
+	@scripts/run.sh tools:check fetch $@
 
 export:
 	@scripts/export.sh
 
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/ways build/trees
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/ways build/trees build/mutate

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make the branch pci-shmem-bar of build/linux what patches/ says, and check it
 # out.  Work in it that was not exported yet is never lost.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/common.sh"
 
 need_tree
 want=$(sum_of "$top/patches")
@@ -18,7 +18,7 @@ if [ -n "$tip" ]; then
 	fi
 fi
 
-"$top/scripts/am.sh"
+"$top/scripts/lib/am.sh"
 git -C "$tree" checkout -q -B "$branch" patches-applied
 git -C "$tree" config "branch.$branch.description" \
 	"$(git -C "$tree" config branch.patches-applied.description)"

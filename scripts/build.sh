@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Build a kernel for guests, in build/kernel-NAME: build.sh NAME.  NAME is one of
 # those below; scripts/configs/ has the options.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/common.sh"
+. "$top/scripts/lib/kernel.sh"
 
 name=$1
 out=$build/kernel-$name
@@ -15,10 +16,12 @@ builtin)
 	parts=(x86_64 tests drm plain builtin) ;;
 kcsan)
 	parts=(x86_64 tests kcsan) ;;
+overlay)
+	parts=(x86_64 overlay) ;;
 i386|arm64|riscv64|ppc64)
 	parts=("$name" tests builtin) ;;
 *)
-	die "no kernel of that name: plain, builtin, debug, kcsan, i386, arm64, riscv64 or ppc64" ;;
+	die "no kernel of that name: plain, builtin, debug, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;
 esac
 
 fragments=()
@@ -53,13 +56,15 @@ mkdir -p "$out"
 configure "$tree" "$out" "${fragments[@]}"
 need_options "$out" "${fragments[@]}"
 
-kmake "$tree" "$out"
+kmake "$tree" "$out" -s
 rm -rf "$out/root"
-kmake "$tree" "$out" INSTALL_MOD_PATH="$out/root" modules_install
+kmake "$tree" "$out" -s INSTALL_MOD_PATH="$out/root" modules_install
 if grep -q '^CONFIG_SAMPLE_PCI_IVSHMEM=' "$out/.config"; then
 	# In a copy: older trees build a module where its source is.
 	mkdir -p "$out/claim"
 	cp "$claim"/* "$out/claim"
-	kmake "$tree" "$out" M="$out/claim"
+	kmake "$tree" "$out" -s M="$out/claim"
 fi
+# What the guest's programs include; x86 has its own in /usr/include.
+[ -z "${ARCH:-}" ] || kmake "$tree" "$out" -s headers
 echo "$state${dirty:+, changed}" > "$out/.built"

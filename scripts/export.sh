@@ -3,7 +3,7 @@
 # from a branch of build/linux.  Nothing in them depends on the day or machine.
 #
 # usage: export.sh [BRANCH [DIRECTORY]]
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/common.sh"
 
 from=${1:-$branch}
 dest=${2:-$top}

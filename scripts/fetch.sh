@@ -2,15 +2,14 @@
 # Put a pristine Linux 7.3 into build/linux, a git repository with the tag
 # "pristine".  It comes from Debian's package, or from KERNEL_SRC=: a git tree
 # (its HEAD) or an extracted tarball, neither of which is changed.
-. "$(dirname "$0")/lib.sh"
-. "$top/scripts/debian.sh"
+. "$(dirname "$0")/lib/common.sh"
+. "$top/scripts/lib/debian.sh"
 
-series=7.3
-package=linux-source-$series
+release=7.3
+package=linux-source-$release
 pinned=7.3.4-1~bpo13+1
 sha256=703e369ddd4cce971452f5a593ee55df3a5c10c83caf0fa0df039633ed181ee3
 suites="trixie-backports forky sid"
-need_gib=12
 
 new=$build/linux.new
 
@@ -60,7 +59,7 @@ check_version() {
 
 	[ -f "$1/Kbuild" ] || die "$1 is not a kernel tree"
 	have=$(sed -n 's/^VERSION = //p; s/^PATCHLEVEL = /./p' "$1/Makefile" | tr -d '\n')
-	[ "$have" = $series ] || die "$1 is Linux ${have:-of unknown version}, the series is for $series: see 'Other trees' in README.md"
+	[ "$have" = $release ] || die "$1 is Linux ${have:-of unknown version}, the series is for $release: see 'Other trees' in README.md"
 }
 
 from_user() {
@@ -70,10 +69,13 @@ from_user() {
 	src=$(cd "$src" && pwd)
 	check_version "$src"
 	if [ -e "$src/.git" ]; then
+		# With the user's settings: it may be trusted by those only.
+		unset GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM
 		[ -z "$(git -C "$src" status --porcelain -uno)" ] ||
 			die "KERNEL_SRC=$src has uncommitted changes: commit or stash them"
 		# Borrows the objects of $src, writes nothing to it.
-		git clone -q --shared --no-tags "$src" "$new"
+		git -c core.hooksPath=/dev/null -c core.autocrlf=false clone -q --shared --no-tags "$src" "$new"
+		export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 		git -C "$new" remote remove origin
 		git -C "$new" config pci-shmem-bar.base known
 	else
@@ -92,9 +94,6 @@ if [ -e "$tree/.git" ]; then
 fi
 
 mkdir -p "$build"
-free=$(df --output=avail -B1G "$build" | tail -n 1)
-[ "$free" -ge $need_gib ] || die "needs $need_gib GiB in $build, which has ${free// /} GiB left"
-
 rm -rf "$new"		# of a run that was killed
 if [ -n "${KERNEL_SRC:-}" ]; then
 	from_user "$KERNEL_SRC"

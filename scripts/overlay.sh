@@ -3,7 +3,7 @@
 # and wire them up: overlay.sh SRC DEST.  SRC is only read.  DEST is made: a work
 # tree with a new branch pci-shmem-bar if SRC is a git tree, or else a copy.
 # What SRC lacks comes from compat/, or SRC is refused.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib/common.sh"
 
 [ $# = 2 ] || die "usage: overlay.sh SRC DEST"
 [ -d "$1" ] || die "$1 is not a directory"

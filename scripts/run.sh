@@ -1,24 +1,51 @@
 #!/usr/bin/env bash
 # Run stages one after the other, and say how long each took and what its tests
-# came to.  A stage is a script here and its argument, as in "build:module".
-. "$(dirname "$0")/lib.sh"
+# came to.  A stage is a script here or in checks/ and its arguments, as in
+# "build:plain".
+if [ -z "${RUN_SH:-}" ]; then
+	# A make that is killed takes this with it, even if it has no time to say so.
+	! command -v setpriv >/dev/null || RUN_SH=yes exec setpriv --pdeathsig TERM "$0" "$@"
+fi
+unset RUN_SH
+. "$(dirname "$0")/lib/common.sh"
 
 mkdir -p "$build/logs"
+# The stages have it open, too: it is locked until the last of them has ended.
 exec 9> "$build/.lock"
 flock -n 9 || die "another run is using $build"
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 times=()
+stage_pid='' ticker=''
+
+# Each stage is a process group, so that all of it can be ended.
+end_stage() {
+	[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true
+	[ -z "$stage_pid" ] || kill -TERM -- "-$stage_pid" 2>/dev/null || true
+	ticker='' stage_pid=''
+}
+trap end_stage EXIT
+trap 'echo; die "$stage was interrupted"' INT TERM HUP
 
 # Show that time passes and, on a terminal, what is being done.
 tick() {
 	local begin=$SECONDS
 	while sleep 1; do
 		if [ -t 1 ]; then
-			printf '\r%-18s %4d s  %-50.50s' "$1" $((SECONDS - begin)) "$(tail -n 1 "$2" 2>/dev/null | tr -d '\r')"
+			printf '\r%-21s %4d s  %-50.50s' "$1" $((SECONDS - begin)) "$(tail -n 1 "$2" 2>/dev/null | tr -d '\r')"
 		elif [ $(((SECONDS - begin) % 60)) = 0 ]; then
 			printf ' %d s ...' $((SECONDS - begin))
 		fi
 	done
+}
+
+# path_of NAME: the script of a stage
+path_of() {
+	local path
+
+	for path in "$top"/scripts/{,checks/}"$1".{sh,py}; do
+		[ ! -x "$path" ] || { echo "$path"; return; }
+	done
+	die "no stage $1 in scripts/"
 }
 
 # Add up the "N passed, N failed, N skipped" lines of a log.
@@ -27,50 +54,66 @@ tally() {
 	     END { if (n) print p, f, s }' "$1"
 }
 
+# judge STAGE STATUS LOG: set p, f and s, of a stage without tests to nothing
+judge() {
+	p='' f='' s=''
+	read -r p f s < <(tally "$3") || true
+	case $1 in
+	tools:*|disk:*|fetch|apply|build:*) ;;
+	*)	[ -n "$p" ] || p=1 f=0 s=0 ;;
+	esac
+	# It failed, whatever the tests say; or they have failed, whatever it says.
+	if [ "$2" != 0 ] && [ "${f:-0}" = 0 ]; then
+		f=1
+		[ "${p:-0}" != 1 ] || p=0
+	fi
+	[ "${f:-0}" = 0 ]
+}
+
 summary() {
 	[ $((passed + failed + skipped)) != 0 ] || return 0
 	echo
+	[ ${#times[@]} -lt 10 ] || echo "slowest: $(printf '%s\n' "${times[@]}" | sort -rn |
+		awk 'NR <= 6 { printf "%s%s %d s", NR > 1 ? ", " : "", $2, $1 }'), all $SECONDS s"
 	echo "$passed passed, $failed failed, $skipped skipped"
 }
 
 for stage in "$@"; do
 	log=$build/logs/${stage//:/-}.log
 	begin=$SECONDS
-	printf '%-18s' "$stage"
+	IFS=: read -ra command <<< "$stage"
+	script=$(path_of "${command[0]}")
+	printf '%-21s' "$stage"
 	tick "$stage" "$log" 9>&- &
 	ticker=$!
-	trap 'kill $ticker' EXIT
-	ok=yes
-	IFS=: read -ra command <<< "$stage"
-	"$top/scripts/${command[0]}.sh" "${command[@]:1}" > "$log" 2>&1 < /dev/null 9>&- || ok=
-	kill $ticker
-	trap - EXIT
-	wait $ticker 2>/dev/null || true
-	[ ! -t 1 ] || printf '\r%78s\r%-18s' '' "$stage"
+	set -m
+	"$script" "${command[@]:1}" > "$log" 2>&1 < /dev/null &
+	stage_pid=$!
+	set +m
+	status=0
+	wait "$stage_pid" || status=$?
+	stage_pid=''
+	end_stage
+	[ ! -t 1 ] || printf '\r%78s\r%-21s' '' "$stage"
 	printf ' %4d s  ' $((SECONDS - begin))
+	times+=("$((SECONDS - begin)) $stage")
 
-	read -r p f s <<< "$(tally "$log")" || true
-	case $stage in
-	tools|fetch|apply|build:*)
-		needed=yes ;;
-	*)
-		needed=
-		[ -n "$p" ] || p=1 f=0 s=0 ;;
-	esac
-	if [ -z "$ok" ] && [ "${f:-0}" = 0 ]; then
-		f=1
-		[ "${p:-0}" != 1 ] || p=0
-	fi
+	good=yes
+	judge "$stage" "$status" "$log" || good=
 	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
-	if [ -n "$ok" ]; then
+	if [ -n "$good" ]; then
 		echo "${p:+$p passed, $f failed, $s skipped}"
-		grep -h 'SKIPPED\]' "$log" | sed 's/^.*SKIPPED\]/    skipped:/' || true
+		sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
 		continue
 	fi
 	echo "FAILED"
 	echo "--- end of $log"
 	tail -n 40 "$log" | sed 's/^/    /'
-	[ -z "$needed" ] || break
+	# What the others need
+	case $stage in
+	tools:*|disk:*|fetch|apply|build:*)
+		break ;;
+	esac
 done
 
 summary

@@ -1,52 +1,71 @@
 #!/usr/bin/env bash
-# Install what the other scripts need, as far as it is missing.
-. "$(dirname "$0")/lib.sh"
+# Install what is missing of what the given targets need: tools.sh boot|check|soak...
+. "$(dirname "$0")/lib/common.sh"
 
-# command or file, and the Debian package that has it
+# have PROBE
+have() {
+	case $1 in
+	static:*)
+		[ -x "${1#static:}" ] && ! ldd "${1#static:}" >/dev/null 2>&1 ;;
+	/*)
+		compgen -G "$1" >/dev/null ;;
+	*)
+		command -v "$1" >/dev/null ;;
+	esac
+}
+
+[ $# -gt 0 ] || die "usage: tools.sh boot|check|soak..."
 missing=()
-while read -r probe package; do
-	if [ "${probe#/}" = "$probe" ]; then
-		command -v "$probe" >/dev/null
-	else
-		compgen -G "$probe" >/dev/null
-	fi || missing+=("$package")
+# For which target; what to look for: a command, a file, or a program that is static;
+# and the Debian package that has it.  All targets need what boot needs.
+while read -r target probe package; do
+	[[ $target != boot && " $* " != *" $target "* ]] || have "$probe" || missing+=("$package")
 done <<'LIST'
-gcc gcc
-make make
-git git
-flex flex
-bison bison
-bc bc
-patch patch
-perl perl
-python3 python3
-xz xz-utils
-cpio cpio
-ccache ccache
-depmod kmod
-/bin/busybox busybox-static
-/usr/include/*/sys/types.h libc6-dev
-/usr/include/linux/types.h linux-libc-dev
-/usr/include/gelf.h libelf-dev
-/usr/include/openssl/ssl.h libssl-dev
-/usr/lib/python3/dist-packages/ply python3-ply
-/usr/lib/python3/dist-packages/git python3-git
-/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
-qemu-system-x86_64 qemu-system-x86
-shellcheck shellcheck
-codespell codespell
-b4 b4
-quilt quilt
-sparse sparse
-spatch coccinelle
-clang-19 clang-19
-clang-include-cleaner-19 clang-tools-19
-ld.lld-19 lld-19
-llvm-ar-19 llvm-19
-/usr/bin/sphinx-build python3-sphinx
-/usr/lib/python3/dist-packages/yaml python3-yaml
-aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
-qemu-system-aarch64 qemu-system-arm
+boot gcc gcc
+boot make make
+boot git git
+boot flex flex
+boot bison bison
+boot bc bc
+boot patch patch
+boot perl perl
+boot python3 python3
+boot xz xz-utils
+boot cpio cpio
+boot ccache ccache
+boot depmod kmod
+boot setpriv util-linux
+boot static:/bin/busybox busybox-static
+boot /usr/include/*/sys/types.h libc6-dev
+boot /usr/include/linux/types.h linux-libc-dev
+boot /usr/include/gelf.h libelf-dev
+boot /usr/include/openssl/ssl.h libssl-dev
+boot /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+boot qemu-system-x86_64 qemu-system-x86
+check /usr/lib/python3/dist-packages/ply python3-ply
+check /usr/lib/python3/dist-packages/git python3-git
+check shellcheck shellcheck
+check codespell codespell
+check b4 b4
+check quilt quilt
+check sparse sparse
+check spatch coccinelle
+check ocamlopt ocaml
+check clang-19 clang-19
+check clang-include-cleaner-19 clang-tools-19
+check ld.lld-19 lld-19
+check llvm-ar-19 llvm-19
+check /usr/bin/sphinx-build python3-sphinx
+check /usr/lib/python3/dist-packages/yaml python3-yaml
+check i686-linux-gnu-gcc gcc-i686-linux-gnu
+check qemu-system-i386 qemu-system-x86
+check aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+check qemu-system-aarch64 qemu-system-arm
+soak riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
+soak qemu-system-riscv64 qemu-system-misc
+soak /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin opensbi
+soak powerpc64-linux-gnu-gcc gcc-powerpc64-linux-gnu
+soak qemu-system-ppc64 qemu-system-ppc
 LIST
 
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -6,6 +6,7 @@
 #ifndef FILES_H
 #define FILES_H
 
+/* The length of what was read, or an error; never a part of it if there is an error. */
 static int slurp(const char *path, char *buf, size_t size)
 {
 	size_t len = 0;
@@ -19,7 +20,7 @@ static int slurp(const char *path, char *buf, size_t size)
 		len += n;
 	buf[len] = '\0';
 	close(fd);
-	return len;
+	return n < 0 ? -errno : (int)len;
 }
 
 static int spew(const char *path, const char *text)

@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the guest's programs share.  Each is the guest's init, and prints KTAP on
- * the second serial port.
+ * the serial port that PORT= of the kernel's command line names.  What the lines
+ * "# host: ", "# progress: " and "# result: " mean to the host is in host/vm.py.
  */
 
 #ifndef GUEST_H
 #define GUEST_H
 
+/* Guests may be slow, and the host notices one that does not end. */
 #include "kselftest_harness.h"
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 600
+
 #include "files.h"
 #include "pattern.h"
 
-#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/stat.h>
 
-/* Where scripts/boot.sh puts the devices */
+/* Where host/tests.py puts the devices */
 #define LOW		"0000:01:04.0"	/* BAR below 4 GiB */
 #define HIGH		"0000:00:05.0"	/* BAR above 4 GiB */
 #define SHORT		"0000:00:06.0"	/* BAR shorter than a page */
@@ -33,16 +40,65 @@
 static uint64_t seed;		/* of what is in the memories */
 static unsigned long rounds;	/* of tests that repeat something */
 
-static ssize_t read_at(int fd, void *buf, size_t len, off_t off)
+/* Print in one write(): other processes do, too. */
+static void say(const char *fmt, ...)
 {
-	ssize_t n = syscall(__NR_pread64, fd, buf, len, off);
+	char line[256];
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	write(STDOUT_FILENO, line, len);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+/* The host gives up on a guest that says nothing. */
+static void progress(unsigned long done, unsigned long all)
+{
+	static uint64_t last;
+	uint64_t now = now_ms();
+
+	if (now - last < 5000)
+		return;
+	last = now;
+	say("# progress: %lu of %lu\n", done, all);
+}
+
+/* Have the host do something; it answers with one character, 'y' for done. */
+static bool host_does(const char *what, unsigned long arg)
+{
+	char c = 0;
+
+	say("# host: %s %lu\n", what, arg);
+	return read(STDIN_FILENO, &c, 1) == 1 && c == 'y';
+}
+
+/* 32-bit kernels take an offset in two words; of those, this knows little-endian i386. */
+#if __SIZEOF_LONG__ == 8
+#define OFFSET(off)	(off)
+#else
+#define OFFSET(off)	(long)(off), (long)((off) >> 32)
+#endif
+
+static ssize_t read_at(int fd, void *buf, size_t len, int64_t off)
+{
+	ssize_t n = syscall(__NR_pread64, fd, buf, len, OFFSET(off));
 
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t write_at(int fd, const void *buf, size_t len, off_t off)
+static ssize_t write_at(int fd, const void *buf, size_t len, int64_t off)
 {
-	ssize_t n = syscall(__NR_pwrite64, fd, buf, len, off);
+	ssize_t n = syscall(__NR_pwrite64, fd, buf, len, OFFSET(off));
 
 	return n < 0 ? -errno : n;
 }
@@ -139,6 +195,18 @@ static bool is_bound(const char *dev)
 	return strstr(link, "/" DRIVER) != NULL;
 }
 
+/* All of a file that must be there: a test cannot go on without. */
+static char *must_slurp(const char *path, char *buf, size_t size)
+{
+	int len = slurp(path, buf, size);
+
+	if (len <= 0 || (size_t)len == size - 1) {
+		say("not ok - cannot read all of %s: %d\n", path, len);
+		abort();
+	}
+	return buf;
+}
+
 /* Does /proc/iomem show BAR 2 as claimed by @name, or by anybody? */
 static bool is_claimed(const char *dev, const char *name)
 {
@@ -148,8 +216,7 @@ static bool is_claimed(const char *dev, const char *name)
 	char *line, *next;
 
 	bar_range(dev, 2, &start, &end);
-	if (slurp("/proc/iomem", buf, sizeof(buf)) <= 0)
-		return false;
+	must_slurp("/proc/iomem", buf, sizeof(buf));
 	for (line = buf; (next = strchr(line, '\n')); line = next + 1) {
 		*next = '\0';
 		while (*line == ' ')
@@ -165,14 +232,27 @@ static bool is_claimed(const char *dev, const char *name)
 	return claimed;
 }
 
-/* How the kernel maps the memory at @start, or NULL if it does not. */
+/* Has the kernel a mapping of the memory at @start? */
+static bool is_mapped(uint64_t start)
+{
+	static char buf[1 << 17];
+	char *phys = must_slurp("/proc/vmallocinfo", buf, sizeof(buf));
+
+	while ((phys = strstr(phys, " phys="))) {
+		phys += strlen(" phys=");
+		if (strtoull(phys, NULL, 16) == start)
+			return true;
+	}
+	return false;
+}
+
+/* How x86 maps the memory at @start, or NULL if it does not. */
 static const char *cache_mode(uint64_t start)
 {
 	static char buf[1 << 16];
 	char key[64], *mode;
 
-	if (slurp("/sys/kernel/debug/x86/pat_memtype_list", buf, sizeof(buf)) <= 0)
-		return "unknown";
+	must_slurp("/sys/kernel/debug/x86/pat_memtype_list", buf, sizeof(buf));
 	snprintf(key, sizeof(key), "[mem 0x%016llx-", (unsigned long long)start);
 	mode = strstr(buf, key);
 	if (!mode)
@@ -206,16 +286,25 @@ static int touch(volatile char *p)
 	return status & 0x7f;
 }
 
-/* The program */
+/* The program: the tests of the harness, unless it has something else to run */
+#ifndef RUN_TESTS
+#define RUN_TESTS test_harness_run
+#endif
 
-static void redirect_to(const char *tty)
+/* Lines go out, and characters come in, as they are. */
+static void use_port(const char *path)
 {
-	int fd = open(tty, O_WRONLY);
+	int fd = open(path, O_RDWR | O_NOCTTY);
+	struct termios tio;
 
-	if (fd >= 0) {
-		dup2(fd, STDOUT_FILENO);
-		dup2(fd, STDERR_FILENO);
-	}
+	if (fd < 0 || ioctl(fd, TCGETS, &tio))
+		return;
+	tio.c_oflag &= ~OPOST;
+	tio.c_lflag &= ~(ICANON | ECHO);
+	ioctl(fd, TCSETS, &tio);
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
 }
 
 int main(int argc, char **argv)
@@ -226,7 +315,7 @@ int main(int argc, char **argv)
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	redirect_to("/dev/ttyS1");
+	use_port(getenv("PORT") ?: "/dev/ttyS1");
 
 	/* "-- SEED ROUNDS" at the end of the kernel's command line */
 	if (argc > 2) {
@@ -234,7 +323,7 @@ int main(int argc, char **argv)
 		rounds = strtoul(argv[argc - 1], NULL, 0);
 	}
 	if (!fork())
-		return test_harness_run(1, no_args);
+		return RUN_TESTS(1, no_args);
 	wait(NULL);
 	ioctl(STDOUT_FILENO, TCSBRK, 1);	/* wait until all is sent */
 	reboot(RB_AUTOBOOT);

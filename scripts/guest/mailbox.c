@@ -2,7 +2,7 @@
 /*
  * Two guests pass messages to each other through the memory they share.
  *
- * The host, soak.py, gives each a role, a or b, and a limit, where to
+ * The host, host/tests.py, gives each a role, a or b, and a limit, where to
  * stop sending in this boot.  What a guest needs to go on after its driver was
  * unbound, or after a reset at any instruction, is in the shared memory only.
  *
@@ -11,11 +11,11 @@
  * acknowledges what it has taken, in order; the sender may be SLOTS ahead.
  */
 
-#include "host.h"
+#include "one_device.h"
 
 #include <endian.h>
 
-/* Also in soak.py.  All fields are little-endian. */
+/* Also in host/tests.py.  All fields are little-endian. */
 #define SLOTS		64
 #define BODY		7
 #define SIZE		(16 * PAGE)
@@ -120,6 +120,8 @@ static void exchange(char *map)
 	while (received < count || load_acquire(&out->ack) < count) {
 		bool busy = false;
 
+		if (received % 1024 == 0)
+			progress(received, count);
 		if (sent < count && try_send(out, sent + 1)) {
 			sent++;
 			busy = true;
@@ -133,7 +135,7 @@ static void exchange(char *map)
 		} else if (++idle > 1000) {
 			/* The other may be booting */
 			if (idle == 1001)
-				end = now_ms() + 60000;
+				end = now_ms() + 240000;
 			if (now_ms() > end)
 				_exit(STALLED);
 			usleep(1000);

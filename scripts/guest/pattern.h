@@ -6,6 +6,7 @@
 #ifndef PATTERN_H
 #define PATTERN_H
 
+#include <endian.h>
 #include <stdint.h>
 
 #define PATTERN_PAGE	4096
@@ -26,12 +27,13 @@ static inline uint64_t pattern_word(uint64_t seed, uint64_t index)
 	return z ^ (z >> 31);
 }
 
+/* Little-endian, so that host and guest need not have the same byte order */
 static inline void pattern_fill(uint64_t *buf, uint64_t seed, uint64_t page)
 {
 	unsigned int i;
 
 	for (i = 0; i < PATTERN_WORDS; i++)
-		buf[i] = pattern_word(seed, page * PATTERN_WORDS + i);
+		buf[i] = htole64(pattern_word(seed, page * PATTERN_WORDS + i));
 }
 
 static inline uint64_t pattern_pages(uint64_t size)

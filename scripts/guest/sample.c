@@ -73,8 +73,11 @@ TEST_F(shmem, bound)
 {
 	struct stat st;
 
+#ifdef __x86_64__
 	EXPECT_EQ(!strcmp(variant->dev, HIGH), self->start >= 1ULL << 32);
+#endif
 	EXPECT_TRUE(is_claimed(variant->dev, DRIVER));
+	EXPECT_TRUE(is_mapped(self->start));
 	EXPECT_EQ(1, enable_count(variant->dev));
 	ASSERT_EQ(0, fstat(self->fd, &st));
 	EXPECT_EQ(self->len, st.st_size);
@@ -83,13 +86,16 @@ TEST_F(shmem, bound)
 
 TEST_F(shmem, cache_mode)
 {
-	const char *mode = cache_mode(self->start);
+	const char *mode;
 
+	if (access("/sys/kernel/debug/x86", F_OK))
+		SKIP(return, "only x86 shows it");
+	mode = cache_mode(self->start);
 	ASSERT_NE(NULL, mode);
-	TH_LOG("BAR at %#llx: asked for write-back, got %s",
-	       (unsigned long long)self->start, mode);
-	if (!strcmp(variant->dev, HIGH))
-		EXPECT_STREQ("write-back", mode);
+	say("# result: BAR at %#llx: asked for write-back, got %s\n",
+	    (unsigned long long)self->start, mode);
+	/* Below 4 GiB, the firmware's MTRR says uncached */
+	EXPECT_STREQ(self->start >> 32 ? "write-back" : "uncached-minus", mode);
 }
 
 TEST_F_TIMEOUT(shmem, read_pattern, 120)
@@ -146,7 +152,7 @@ TEST_F(shmem, unaligned)
 
 TEST_F(shmem, refused_out_of_range)
 {
-	const off_t end = self->len;
+	const int64_t end = self->len;
 	char buf[64];
 
 	EXPECT_EQ(0, read_at(self->fd, buf, sizeof(buf), end));
@@ -177,13 +183,15 @@ TEST_F(shmem, hostile_user)
 	/* Offsets and lengths that make no sense */
 	EXPECT_EQ(0, read_at(self->fd, buf, 0, 0));
 	EXPECT_EQ(0, write_at(self->fd, buf, 0, 0));
-	EXPECT_EQ(0, read_at(self->fd, buf, sizeof(buf), LONG_MAX - sizeof(buf)));
+	EXPECT_EQ(0, read_at(self->fd, buf, sizeof(buf), INT64_MAX - (int64_t)sizeof(buf)));
 	EXPECT_EQ(-EINVAL, write_at(self->fd, buf, sizeof(buf), -1));
-	EXPECT_EQ(-EFBIG, write_at(self->fd, buf, sizeof(buf), LONG_MAX - sizeof(buf)));
+	EXPECT_EQ(-EFBIG, write_at(self->fd, buf, sizeof(buf), INT64_MAX - (int64_t)sizeof(buf)));
 	EXPECT_EQ(-EINVAL, map_errno(self->fd, 0, MAP_SHARED, 0));
 	EXPECT_EQ(-EINVAL, map_errno(self->fd, PAGE, MAP_SHARED, 1));
+#if __SIZEOF_LONG__ == 8
 	EXPECT_EQ(-EINVAL, map_errno(self->fd, PAGE, MAP_SHARED, 1L << 62));
 	EXPECT_EQ(-EOVERFLOW, map_errno(self->fd, PAGE, MAP_SHARED, -PAGE));
+#endif
 
 	/* The mapping cannot be executed, nor grow; it can shrink and move */
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, self->fd, 0));
@@ -249,7 +257,7 @@ TEST_F(shmem, unbound_while_in_use)
 
 	ASSERT_EQ(0, unbind_driver(variant->dev));
 	EXPECT_FALSE(is_claimed(variant->dev, NULL));
-	EXPECT_EQ(NULL, cache_mode(self->start)) TH_LOG("still mapped");
+	EXPECT_FALSE(is_mapped(self->start)) TH_LOG("still mapped");
 	EXPECT_EQ(0, enable_count(variant->dev));
 	EXPECT_EQ(-1, open(dev_path(variant->dev, "shmem"), O_RDWR));
 	EXPECT_EQ(ENOENT, errno);

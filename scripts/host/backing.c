@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pattern.h"
+#include "../guest/pattern.h"
 
 static void fill(int fd, uint64_t seed, uint64_t size)
 {

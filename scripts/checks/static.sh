@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # What the kernel's own checkers, clang and Sphinx say of the files the series
 # touches, as far as they do not say it of the pristine tree.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/kernel.sh"
+. "$top/scripts/lib/compare.sh"
 
 need_tree
 out=$build/static
@@ -33,14 +36,15 @@ coccinelle() {
 	rm -rf "$source"
 	mkdir "$source"
 	(cd "$each" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null | xargs cp --parents -t "$source")
-	kmake "$each" "$clang" coccicheck MODE=report M="$source" > "$out/coccinelle.log" 2>&1 || return
+	kmake "$each" "$clang" -s coccicheck MODE=report M="$source" "$@" > "$out/coccinelle.log" 2>&1 || return
 	sed -n 's|^\./||p' "$out/coccinelle.log"
 }
 
 htmldocs() {
 	rm -rf "$clang/Documentation"
-	kmake "$each" "$clang" SPHINXDIRS="driver-api/pci driver-api/driver-model" \
+	kmake "$each" "$clang" -s SPHINXDIRS="driver-api/pci driver-api/driver-model" \
 		htmldocs > "$out/htmldocs.log" 2>&1 || return
+	[ -n "$(find "$clang/Documentation" -path '*driver-api/pci/pci.html')" ] || return
 	grep -i 'warning\|error' "$out/htmldocs.log" || true
 }
 
@@ -69,7 +73,7 @@ compile_alone() {
 		echo 'module_pci_driver(foo);'
 		module_info
 	} > "$dir/example.c"
-	kmake "$tree" "$build/kernel-module" M="$dir" MO="$dir/out" W=1 2>&1
+	kmake "$tree" "$build/kernel-plain" -s M="$dir" MO="$dir/out" W=1 2>&1
 	[ -e "$dir/out/header.ko" ] && [ -e "$dir/out/example.ko" ] || echo "not built"
 }
 
@@ -109,7 +113,34 @@ maintainers() {
 	scripts/get_maintainer.pl --nogit --nogit-fallback --nofixes "$top"/patches/*.patch > "$out/to"
 }
 
+# A flaw for each of the others to find: one that finds nothing here may find nothing
+# anywhere.
+plant() {
+	cat >> "$each/drivers/pci/shmem_bar.c" <<'C'
+
+/**
+ * planted - A function with flaws
+ * @wrong: this is not what it is called
+ */
+int planted(int right)
+{
+	int unused;
+
+	if (right) {
+		right++;
+	};
+	return right;
+}
+C
+	cat >> "$each/Documentation/driver-api/pci/shmem-bar.rst" <<'RST'
+
+Planted
+=
+RST
+}
+
 checks=(clang kernel_doc coccinelle htmldocs)
+mkdir -p "$clang"
 for commit in pristine "$branch"; do
 	go_to "$commit"
 	for check in "${checks[@]}"; do
@@ -122,6 +153,18 @@ need_options "$clang" "${touch_all[@]}"
 for check in "${checks[@]}"; do
 	ok_if_empty "$check" "$(only_in "$out/$check.$branch" "$out/$check.pristine")"
 done
+
+plant
+found() {
+	if grep -q "$2" <("${@:3}"); then ok "$1 finds a flaw"; else not_ok "$1 does not find a flaw"; fi
+}
+found clang "shmem_bar.c: warning: unused variable 'unused'" clang
+found kernel_doc "wrong.*planted" kernel_doc
+found coccinelle 'shmem_bar.c:.*Unneeded semicolon' coccinelle \
+	COCCI="$each/scripts/coccinelle/misc/semicolon.cocci"
+found htmldocs 'shmem-bar.rst:.*Title underline too short' htmldocs
+plain_git -C "$each" checkout -q -f
+
 ok_if_empty compile_alone "$(unset LLVM; compile_alone)"
 ok_if_empty includes "$(includes)"
 ok_if_empty maintainers "$(maintainers)"

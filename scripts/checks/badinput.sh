@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
 # Is bad input refused with one clear line, a non-zero exit and nothing lost?
 # Each case works on copies: its own scripts/, patches/ and build/.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
 
 need_tree
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 copy=$tmp/top
 
-fresh() {
+copy_scripts() {
 	rm -rf "$copy"
 	mkdir -p "$copy/build"
 	cp -a "$top/scripts" "$top/patches" "$top/series" "$copy"
 }
 
 # The series on a tree without its files: enough for git, and quick.
-fresh_tree() {
-	fresh
+copy_tree() {
+	copy_scripts
 	plain_git -c advice.detachedHead=false clone -q --shared --no-checkout \
 		--branch pristine "$tree" "$copy/build/linux"
-	git -C "$copy/build/linux" sparse-checkout set --no-cone '/drivers/pci/*' 2>/dev/null
+	git -C "$copy/build/linux" sparse-checkout set --no-cone '/drivers/pci/*' /.gitattributes 2>/dev/null
 	git -C "$copy/build/linux" checkout -q --detach pristine
 	git -C "$copy/build/linux" config pci-shmem-bar.origin "$(plain_git config pci-shmem-bar.origin)"
 	git -C "$copy/build/linux" config user.name badinput
@@ -73,14 +74,14 @@ fake() {
 }
 
 # fetch.sh
-fresh
+copy_scripts
 expect "no directory" "is not a directory" env KERNEL_SRC="$tmp/none" "$copy/scripts/fetch.sh"
 small_tree 7.2
 expect "wrong version" "is Linux 7.2, the series is for 7.3" env KERNEL_SRC="$copy/src" "$copy/scripts/fetch.sh"
 rm "$copy/src/Kbuild"
 expect "not a kernel" "is not a kernel tree" env KERNEL_SRC="$copy/src" "$copy/scripts/fetch.sh"
 
-fresh
+copy_scripts
 small_tree 7.3
 echo "# mine" >> "$copy/src/Makefile"
 expect "dirty tree" "has uncommitted changes" env KERNEL_SRC="$copy/src" "$copy/scripts/fetch.sh"
@@ -94,29 +95,29 @@ check "user's tree is not changed" test "$before" = "$(sum_of "$copy/src")"
 check "what a killed run left is gone" test ! -e "$copy/build/linux/left-by-a-killed-run"
 expect "other tree than before" "was made from $copy/src" env KERNEL_SRC="$tmp/none" "$copy/scripts/fetch.sh"
 
-fresh
-fake df 'echo Avail; echo 1'
-expect "full disk" "which has 1 GiB left" env PATH="$copy/bin:$PATH" "$copy/scripts/fetch.sh"
+copy_scripts
+fake df 'echo Avail; echo 1000'
+expect "full disk" "needs 6 GiB in" env PATH="$copy/bin:$PATH" "$copy/scripts/disk.sh" 6
 
 # tools.sh
-fresh
+copy_scripts
 mkdir "$copy/bin"
 for tool in bash sh dirname; do
 	ln -s "$(type -P $tool)" "$copy/bin"
 done
 fake id 'echo 1000'
-expect "missing tool, no apt" "this machine has no apt" env PATH="$copy/bin" "$copy/scripts/tools.sh"
+expect "missing tool, no apt" "this machine has no apt" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
 fake apt-get 'exit 1'
-expect "missing tool, not root" "install as root: apt-get install" env PATH="$copy/bin" "$copy/scripts/tools.sh"
+expect "missing tool, not root" "install as root: apt-get install" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
 
 # apply.sh and export.sh
-fresh_tree
+copy_tree
 patch=$(grep -l '^+config PCI_SHMEM_BAR$' "$copy"/patches/*.patch)
 sed -i 's/^ config PCI_IDE$/ config PCI_NOT_THERE/' "$patch"
 expect "patch that does not apply" "patches/${patch##*/} does not apply" "$copy/scripts/apply.sh"
 check "and leaves no branch" test -z "$(git -C "$copy/build/linux" branch --list "$branch")"
 
-fresh_tree
+copy_tree
 check "patches apply" "$copy/scripts/apply.sh"
 echo "/* mine */" >> "$copy/build/linux/drivers/pci/shmem_bar.c"
 before=$(sum_of "$copy/patches")
@@ -129,7 +130,7 @@ expect "apply over unexported commits" "has work that was not exported" "$copy/s
 check "which keeps them" grep -q mine "$copy/build/linux/drivers/pci/shmem_bar.c"
 
 # overlay.sh
-fresh
+copy_scripts
 overlay_tree
 lay=$copy/scripts/overlay.sh
 expect "overlay without a tree" "is not a directory" "$lay" "$tmp/none" "$copy/laid"
@@ -157,18 +158,145 @@ before=$(sum_of "$copy/src")
 check "overlay over a tarball's tree" "$lay" "$copy/src" "$copy/again"
 check "which is not changed either" test "$before" = "$(sum_of "$copy/src")"
 
-# boot.sh, with a kernel that is there
-fresh
+# sync.sh: everything that is exported is compared
+copy_tree
+"$copy/scripts/apply.sh" > "$tmp/log" 2>&1 || cat "$tmp/log"
+cp -a "$top/kernel-tree-overlay" "$top/samples" "$top/MAINTAINERS-snippet" "$copy"
+check "sync" "$copy/scripts/checks/sync.sh"
+while read -r file; do
+	cp -a "$copy/$file" "$tmp/saved"
+	echo "# more" >> "$copy/$file"
+	expect "sync with a change of $file" "0 passed, 2 failed" "$copy/scripts/checks/sync.sh"
+	mv "$tmp/saved" "$copy/$file"
+done <<FILES
+series
+MAINTAINERS-snippet
+samples/pci/Makefile
+kernel-tree-overlay/include/linux/pci-shmem-bar.h
+FILES
+touch "$copy/kernel-tree-overlay/more"
+expect "sync with one file more" "0 passed, 2 failed" "$copy/scripts/checks/sync.sh"
+rm "$copy/kernel-tree-overlay/more"
+plain_git -C "$copy/build/linux" commit -q --allow-empty -m more
+expect "sync with a commit that is not exported" "1 passed, 1 failed" "$copy/scripts/checks/sync.sh"
+
+# The environment and the settings of the caller
+mkdir "$tmp/outer"
+git -C "$tmp/outer" init -q
+copy_tree
+check "apply with GIT_DIR set" env GIT_DIR="$tmp/outer/.git" "$copy/scripts/apply.sh"
+check "which leaves that repository alone" test -z "$(git -C "$tmp/outer" for-each-ref)"
+copy_tree
+mkdir -p "$tmp/home/hooks"
+printf '#!/bin/sh\nexit 1\n' | tee "$tmp/home/hooks/"{pre-commit,applypatch-msg,pre-applypatch,post-checkout} > /dev/null
+chmod +x "$tmp"/home/hooks/*
+cat > "$tmp/home/.gitconfig" <<CONFIG
+[commit]
+	gpgsign = true
+[core]
+	autocrlf = true
+	hooksPath = $tmp/home/hooks
+[init]
+	templateDir = $tmp/home
+CONFIG
+check "apply with settings that would break it" env HOME="$tmp/home" "$copy/scripts/apply.sh"
+check "export, too" env HOME="$tmp/home" "$copy/scripts/export.sh"
+check "which writes the same" diff -r "$top/kernel-tree-overlay" "$copy/kernel-tree-overlay"
+mkdir "$tmp/with space"
+cp -a "$top/scripts" "$tmp/with space"
+expect "a path with a space" "has a space in it" "$tmp/with space/scripts/tools.sh" boot
+
+# boot.py, with a kernel that is there
+copy_scripts
 ln -s "$tree" "$copy/build/linux"
-expect "no kernel" "run 'make build'" "$copy/scripts/boot.sh" module sample
-ln -s "$build/kernel-module" "$copy/build/kernel-module"
-expect "guest that does not answer" "did not end within 1 s" env LIMIT=1 "$copy/scripts/boot.sh" module sample
-echo 'int main(void) { return 0; }' > "$copy/scripts/guest/sample.c"
-expect "guest that panics" "the kernel has a complaint" "$copy/scripts/boot.sh" module sample
-cat > "$copy/scripts/guest/sample.c" <<'C'
+boot=$copy/scripts/boot.py
+expect "no kernel" "run 'make build'" "$boot" plain sample
+ln -s "$build/kernel-plain" "$copy/build/kernel-plain"
+expect "no such test" "usage: boot.py" "$boot" plain nothing
+expect "no such kernel" "no kernel of that name" "$copy/scripts/build.sh" nothing
+
+# guest NAME TEXT: with the program on stdin in place of the sample's tests, TEXT is
+# among what boot.py says, and its verdict is a failure.
+guest() {
+	local out
+
+	cat > "$copy/scripts/guest/sample.c"
+	if out=$("$boot" plain sample 2>&1); then
+		not_ok "$1 # was accepted"
+	elif ! grep -qE -e "$2" <<< "$out"; then
+		not_ok "$1 # says: $(tail -n 3 <<< "$out")"
+	else
+		ok "$1"
+	fi
+}
+
+LIMIT=5 guest "guest that does not answer" 'no word of it for 5 s' <<'C'
+int main(void) { for (;;) sleep(1); }
+C
+guest "guest that panics" 'the kernel says: .*Kernel panic' <<'C'
+int main(void) { return 0; }
+C
+guest "guest without a result" 'not ok - plan # .* 0 tests passed' <<'C'
 #include <sys/reboot.h>
 int main(void) { reboot(RB_AUTOBOOT); return 0; }
 C
-expect "guest without a result" "ended before its tests did" "$copy/scripts/boot.sh" module sample
+guest "guest with a test that fails" 'not ok - global.fails' <<'C'
+#include "guest.h"
+TEST(fails) { EXPECT_EQ(1, 2); }
+TEST(passes) { }
+C
+guest "guest with a test that is skipped" 'not ok - global.skips # must not be skipped' <<'C'
+#include "guest.h"
+TEST(skips) { SKIP(return, "for no good reason"); }
+TEST(passes) { }
+C
+guest "guest that ends before its last test" 'not ok - plan' <<'C'
+#include "guest.h"
+TEST(passes) { }
+TEST(ends) { kill(getppid(), SIGKILL); }
+C
+guest "guest that writes where it must not" 'byte 0x5000: ' < <(cat "$top/scripts/guest/sample.c" - <<'C'
+TEST_F(unloading, writes)
+{
+	int fd = open(dev_path(LOW, "shmem"), O_RDWR);
+
+	EXPECT_EQ(4, write_at(fd, "oops", 4, 5 * PAGE));
+}
+C
+)
+guest "guest whose kernel says what is no warning" 'the kernel says: .*Trying to free nonexistent' <<'C'
+#include "guest.h"
+TEST(says)
+{
+	EXPECT_EQ(0, spew("/dev/kmsg", "resource: Trying to free nonexistent resource\n"));
+}
+C
+guest "guest without /proc/iomem" 'not ok - global.claimed' <<'C'
+#include "guest.h"
+#undef umount
+TEST(claimed)
+{
+	syscall(__NR_umount2, "/proc", 2);
+	EXPECT_FALSE(is_claimed(LOW, NULL));
+}
+C
+guest "guest whose cache modes cannot be read" 'not ok - global.mode' <<'C'
+#include "guest.h"
+TEST(mode)
+{
+	syscall(__NR_umount2, "/sys/kernel/debug", 2);
+	EXPECT_EQ(NULL, cache_mode(bar_start(LOW)));
+}
+C
+guest "guest whose kmemleak cannot be read" 'not ok - global.leaks' <<'C'
+#include "guest.h"
+TEST(leaks)
+{
+	char buf[64];
+
+	/* Opens, but cannot be read */
+	EXPECT_EQ(0, slurp("/proc", buf, sizeof(buf)));
+}
+C
 
 totals

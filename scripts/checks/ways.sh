@@ -4,7 +4,9 @@
 # Nothing is sent: b4 writes to a directory, the mail server is /bin/false, and
 # there is no network on machines that let us do without.
 # shellcheck disable=SC2016 # the variables in the commands are the reader's
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/checkpatch.sh"
 
 need_tree
 plain_git rev-parse -q --verify "refs/heads/$branch" >/dev/null ||

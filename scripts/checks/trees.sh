@@ -2,8 +2,9 @@
 # Which other trees take the series?  Tries Debian's newest: git am, or where the
 # patches do not apply, overlay.sh and the boot test of the sample.  README.md has
 # the results in a table, which must be right, or is written: trees.sh [write].
-. "$(dirname "$0")/lib.sh"
-. "$top/scripts/debian.sh"
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/debian.sh"
 
 mode=${1:-compare}
 trees=$build/trees
@@ -34,8 +35,8 @@ get() {
 	version=$(dpkg-deb -f "$deb" Version)
 }
 
-# fresh STATE: was what is in $dir made from this?
-fresh() {
+# made_from STATE: was what is in $dir made from this?
+made_from() {
 	[ "$(cat "$dir/.state" 2>/dev/null)" = "$1" ]
 }
 
@@ -45,14 +46,14 @@ try_am() {
 
 	mapfile -t files < <(patched_files)
 	state="$version ${files[*]}"
-	if ! fresh "$state"; then
+	if ! made_from "$state"; then
 		rm -rf "$dir/linux" "$dir/.state"
 		unpack "$package" "$deb" "$dir/linux" "${files[@]}"
 		import "$dir/linux" "$package $version"
 		git -C "$dir/linux" tag pristine
 		echo "$state" > "$dir/.state"
 	fi
-	if PCI_SHMEM_BUILD=$dir "$top/scripts/am.sh" > "$dir/log" 2>&1; then
+	if PCI_SHMEM_BUILD=$dir "$top/scripts/lib/am.sh" > "$dir/log" 2>&1; then
 		result="all patches apply" works=yes
 	else
 		cat "$dir/log"
@@ -74,7 +75,7 @@ try_overlay() {
 		rm -rf "$dir/src"
 	fi
 	state=$(sum_of "$top"/{patches,samples,kernel-tree-overlay,scripts/compat,scripts/overlay.sh})
-	if ! fresh "$state"; then
+	if ! made_from "$state"; then
 		rm -rf "$dir/linux" "$dir/.state"
 		git -C "$dir/src.git" worktree prune
 		git -C "$dir/src.git" branch -q -D "$branch" 2>/dev/null || true
@@ -87,24 +88,23 @@ try_overlay() {
 	fi
 
 	# Indented, as the count is not that of this stage
-	if ! PCI_SHMEM_BUILD=$dir "$top/scripts/build.sh" module; then
+	if ! PCI_SHMEM_BUILD=$dir "$top/scripts/build.sh" overlay; then
 		result="does not build"
-	elif ! PCI_SHMEM_BUILD=$dir "$top/scripts/boot.sh" module sample | sed 's/^/    /'; then
+	elif ! PCI_SHMEM_BUILD=$dir "$top/scripts/boot.py" overlay sample | sed 's/^/    /'; then
 		result="builds, the boot test of the sample fails"
 	else
 		result="builds, the boot test of the sample passes" works=yes
 	fi
 }
 
-# try SERIES HOW COMMAND: one test, and one line of the table
+# try RELEASE HOW COMMAND: one test, and one line of the table
 try() {
 	local package=linux-source-$1 dir=$trees/$1 deb version result works=
 
 	mkdir -p "$dir"
 	get
 	if [ -z "$deb" ]; then
-		echo "ok - $package # [SKIPPED] the mirror has no $package, or does not answer"
-		skipped=$((skipped + 1))
+		skip "$package" "the mirror has no $package, or does not answer"
 		mapfile -t -O ${#rows[@]} rows < <(in_readme | grep -F "| $package |")
 		return 0
 	fi

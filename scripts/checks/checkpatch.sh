@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # checkpatch on every patch.  b4 0.12 cannot read a mail whose Subject: or From:
 # takes two lines.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/checkpatch.sh"
 
 need_tree
 for patch in "$top"/patches/*.patch; do

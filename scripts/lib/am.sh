@@ -2,7 +2,7 @@
 # git am patches/ to the pristine tree, in a work tree of its own that holds
 # only the files they touch.  The result is the branch "patches-applied" of
 # build/linux, which carries the cover letter as its description.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/common.sh"
 
 need_tree
 work=$build/am

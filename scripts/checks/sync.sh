@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Is what is committed here exactly what the patches produce, and is everything
 # on the branch exported?  Shows the difference if not.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
 
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
@@ -26,7 +27,7 @@ compare() {
 	rm -rf "$new/want" "$new/have"
 }
 
-"$top/scripts/am.sh"
+"$top/scripts/lib/am.sh"
 compare patches-applied "the files above differ from what patches/ produces: run 'make export'"
 compare "$branch" "build/linux has commits that are not exported: run 'make export'"
 

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Do those that judge the tests see a failure?  Each gets good and bad input here."""
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+sys.path.insert(0, os.path.join(TOP, "scripts/host"))
+
+import judge	# pylint: disable=wrong-import-position
+
+GOOD = """KTAP version 1
+1..3
+ok 1 one
+ok 2 two # SKIP no such thing here
+    KTAP version 1
+    # Subtest: three
+    1..2
+    ok 1 a
+    ok 2 b
+ok 3 three
+"""
+OURS = judge.Results()
+
+
+def verdict(ktap, **which):
+    results = judge.Results()
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            results.ktap("", ktap, **which)
+        except Exception:	# pylint: disable=broad-except
+            return "died"
+        return results.totals()
+
+
+def test_ktap():
+    allowed = {"may_skip": ["two"]}
+    OURS.check("ktap: all passed", verdict(GOOD, **allowed) is True)
+    for name, ktap, which in (
+            ("a test failed", GOOD.replace("ok 1 one", "not ok 1 one"), allowed),
+            ("a test of a suite failed", GOOD.replace("    ok 2 b", "    not ok 2 b"), allowed),
+            ("a skip that is not allowed", GOOD, {}),
+            ("another skip than the one allowed", GOOD.replace("ok 1 one", "ok 1 one # SKIP"), allowed),
+            ("a test is not there", GOOD, {"must_run": {"four"}}),
+            ("a test that must run was skipped", GOOD, {"must_run": {"one", "two"}}),
+            ("a test that is not for this failed", GOOD.replace("ok 1 one", "not ok 1 one"),
+             {"must_run": {"three.a"}}),
+            ("the guest ended early", "\n".join(GOOD.splitlines()[:3]), allowed),
+            ("the guest ended before a suite did", "\n".join(GOOD.splitlines()[:-2]), allowed),
+            ("everything was skipped", "KTAP version 1\n1..1\nok 1 one # SKIP\n", {"may_skip": ["*"]}),
+            ("nothing was said", "", allowed),
+            ("something else was said", "Hello\nok\n", allowed)):
+        OURS.check(f"ktap: {name}", verdict(ktap, **which) is False)
+    OURS.check("ktap: what is not for this boot may be skipped",
+               verdict(GOOD, must_run={"one", "three.a"}) is True)
+
+    import kunit_parser	# pylint: disable=import-outside-toplevel
+    real, kunit_parser.parse_run_tests = kunit_parser.parse_run_tests, lambda *_: 1 / 0
+    OURS.check("ktap: the parser dies", verdict(GOOD, **allowed) == "died")
+    kunit_parser.parse_run_tests = real
+
+
+def test_console():
+    OURS.check("console: nothing to complain of", not judge.complaint(
+        "Linux version 7.3\nBUGS: none\nWARN: x\nresource: fine\nRun /init as init process\n"))
+    for line in ("Kernel panic - not syncing: x", "------------[ cut here ]------------",
+                 "BUG: KASAN: use-after-free in x", "WARNING: possible circular locking", "INFO: task x blocked",
+                 "UBSAN: array-index-out-of-bounds in x", "Call Trace:", "Call trace:",
+                 "resource: Trying to free nonexistent resource <00-0f>",
+                 "x86/PAT: x:1 freeing invalid memtype [mem 0x0-0x1]",
+                 "x86/PAT: x:1 conflicting memory types 0 write-back<->uncached", "irq 11: nobody cared (try booting)"):
+        OURS.check(f"console: {line}", judge.complaint(f"[  1.0] fine\n[  1.1] {line}\n") is not None)
+
+
+class Copy:
+    """scripts/ in a place of its own, with stages of our making"""
+
+    def __init__(self, tmp, name):
+        self.top = os.path.join(tmp, name)
+        shutil.copytree(f"{TOP}/scripts", f"{self.top}/scripts")
+
+    def stage(self, name, text):
+        path = f"{self.top}/scripts/{name}.sh"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/bash\n{text}\n")
+        os.chmod(path, 0o755)
+
+    def start(self, *stages):
+        return subprocess.Popen([f"{self.top}/scripts/run.sh", *stages], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def run(self, *stages):
+        process = self.start(*stages)
+        return process.communicate()[0], process.returncode
+
+
+def test_run(tmp):
+    copy = Copy(tmp, "run")
+    copy.stage("good", "echo '2 passed, 0 failed, 1 skipped'; echo 'ok - x # SKIP because'")
+    copy.stage("silent", "true")
+    copy.stage("dies", "echo '2 passed, 0 failed, 0 skipped'; exit 1")
+    copy.stage("lies", "echo '2 passed, 1 failed, 0 skipped'")
+    copy.stage("fails", "false")
+    out, status = copy.run("good", "silent")
+    OURS.check("run.sh: good stages", status == 0 and "3 passed, 0 failed, 1 skipped" in out)
+    OURS.check("run.sh: shows what was skipped", "skipped: x: because" in out)
+    for name in "dies", "lies", "fails":
+        out, status = copy.run("good", name, "good")
+        OURS.check(f"run.sh: a stage that {name}", status != 0 and "FAILED" in out and
+                   out.count("2 passed, 0 failed, 1 skipped") == 2 and ", 1 failed, " in out)
+    OURS.check("run.sh: a stage that is not there", copy.run("nothing")[1] != 0)
+
+
+def alive(path):
+    with open(path, encoding="ascii") as file:
+        pid = int(file.read())
+    return os.path.exists(f"/proc/{pid}") and " Z " not in judge.read(f"/proc/{pid}/stat")
+
+
+def wait_for(condition):
+    for _ in range(100):
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_killed(tmp):
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL:
+        copy = Copy(tmp, number.name)
+        pid = f"{copy.top}/pid"
+        copy.stage("long", f"sleep 1000 & echo $! > {pid}.new; mv {pid}.new {pid}; wait")
+        process = copy.start("long")
+        if not OURS.check(f"{number.name}: started", wait_for(lambda: os.path.exists(pid))):	# pylint: disable=cell-var-from-loop
+            continue
+        if number == signal.SIGKILL:
+            process.send_signal(number)
+            process.wait()
+            OURS.check("SIGKILL: locked as long as the stage runs", alive(pid) and
+                       "another run is using" in copy.run("long")[0])
+            os.kill(int(judge.read(pid)), signal.SIGTERM)
+            continue
+        process.send_signal(number)
+        status = process.wait()
+        OURS.check(f"{number.name}: leaves no process", status != 0 and wait_for(lambda: not alive(pid)))	# pylint: disable=cell-var-from-loop
+        copy.stage("long", "true")
+        OURS.check(f"{number.name}: leaves no lock", copy.run("long")[1] == 0)
+
+
+def test_only_in(tmp):
+    def only_in(after, before):
+        for name, lines in ("after", after), ("before", before):
+            with open(f"{tmp}/{name}", "w", encoding="ascii") as file:
+                file.write("".join(f"{line}\n" for line in lines))
+        return subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/compare.sh; only_in {tmp}/after {tmp}/before"],
+                              env={"PATH": os.environ["PATH"], "top": TOP}, stdout=subprocess.PIPE,
+                              check=True, text=True).stdout.split()
+
+    OURS.check("only_in: nothing new", only_in("ab", "abc") == [])
+    OURS.check("only_in: something new", only_in("abx", "abc") == ["x"])
+    OURS.check("only_in: the same once more", only_in("aab", "abc") == ["a"])
+
+
+def main():
+    test_ktap()
+    test_console()
+    with tempfile.TemporaryDirectory() as tmp:
+        test_run(tmp)
+        test_killed(tmp)
+        test_only_in(tmp)
+    return OURS.totals()
+
+
+if __name__ == "__main__":
+    sys.exit(not main())

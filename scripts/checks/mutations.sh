@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Does each line of mutations.tsv still change what it names?
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+
+need_tree
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+while IFS=$'\t' read -r name file expr; do
+	[[ -n $name && $name != \#* ]] || continue
+	plain_git show "$branch:$file" > "$tmp/before" 2>/dev/null || : > "$tmp/before"
+	if sed -z -E "$expr" "$tmp/before" | cmp -s - "$tmp/before"; then
+		not_ok "$name # changes nothing in $file"
+	else
+		ok "$name"
+	fi
+done < "$top/scripts/checks/mutations.tsv"
+ok_if_empty "no name twice" "$(cut -f1 "$top/scripts/checks/mutations.tsv" | grep -v '^#' | sort | uniq -d)"
+totals

@@ -1,1 +1,0 @@
-Kernel panic| cut here |BUG:|WARNING:|INFO: |UBSAN:

@@ -1,0 +1,1 @@
+Kernel panic| cut here |BUG:|WARNING:|INFO: |UBSAN:|Call [Tt]race:|Trying to free nonexistent resource|freeing invalid memtype|conflicting memory types|nobody cared

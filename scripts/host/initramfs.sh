@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Make DIR/initramfs.gz, with guest/PROGRAM.c as init, on Linux 7.3's nolibc; busybox for
+# modprobe, if it can run there; and the kernel's modules:
+# initramfs.sh KERNEL CC PROGRAM DIR.
+. "$(dirname "$0")/../lib/common.sh"
+
+kernel=$1 cc=$2 program=$3 dir=$4
+root=$dir/root
+nolibc=$top/build/linux	# for any tree, as older ones lack some of it
+
+# Of other architectures, build.sh has made the headers.
+headers=("$kernel/usr/include")
+[ -d "${headers[0]}" ] || headers=(/usr/include "/usr/include/$(gcc -print-multiarch)")
+
+rm -rf "$dir"
+mkdir -p "$root"/{bin,dev,proc,sys}
+"$cc" -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Werror -include nolibc.h \
+	-I"$nolibc/tools/include/nolibc" -I"$nolibc/tools/testing/selftests" \
+	-isystem "$("$cc" -print-file-name=include)" "${headers[@]/#/-isystem}" \
+	-idirafter "$nolibc/include/uapi" -D__user= \
+	"$top/scripts/guest/$program.c" -lgcc -o "$root/init"
+[ "$cc" != gcc ] || cp /bin/busybox "$root/bin"
+[ ! -e "$kernel/claim/claim.ko" ] || cp "$kernel/claim/claim.ko" "$root"
+cp -a "$kernel/root/." "$root"
+(cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) > "$dir/initramfs.gz"
+rm -rf "$root"

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The tests: which program of guest/ runs on which devices, what the host does meanwhile,
+and which tests may be skipped.
+"""
+import mmap
+import os
+import re
+import socket
+import struct
+import subprocess
+import time
+
+import judge
+
+PAGE = 4096
+MASK = (1 << 64) - 1
+MIB = 1 << 20
+GIB = 1 << 30
+
+# What may be skipped where.  Nothing is a module in these kernels, so that there is
+# nothing to load or unload.
+BUILT_IN = ["loading.modprobe_by_alias", "unloading.rmmod_while_bound"]
+NO_MODULES = ("builtin", "i386", "arm64", "riscv64", "ppc64")
+NO_PAT = ["shmem.*.cache_mode"]
+NO_KMEMLEAK = ["*.no_leaks"]
+
+
+def may_skip(run):
+    kernel = run.kernel
+    return ((BUILT_IN if kernel.name in NO_MODULES else []) +
+            (NO_PAT if kernel.arch not in ("x86_64", "i386") else []) +
+            (NO_KMEMLEAK if kernel.name != "debug" else []))
+
+
+def memory(name, path, size):
+    return ["-object", f"memory-backend-file,id={name},share=on,mem-path={path},size={size}"]
+
+
+def ivshmem(name, path, size, place):
+    return memory(name, path, size) + ["-device", f"ivshmem-plain,memdev={name},{place}"]
+
+
+def pattern_word(seed, index):
+    """As in pattern.h"""
+    z = (seed + (index + 1) * 0x9e3779b97f4a7c15) & MASK
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9 & MASK
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb & MASK
+    return z ^ (z >> 31)
+
+
+# sample, stress, unassigned: two ivshmem devices and some to be refused
+
+class Pair:
+    """Two memories, filled by the host before the guest boots and checked afterwards"""
+
+    def __init__(self, run):
+        self.run = run
+        self.tool = run.path("backing")
+        subprocess.run(["gcc", "-O2", "-Wall", "-Werror", f"{judge.TOP}/scripts/host/backing.c",
+                        "-o", self.tool], check=True)
+        # KASAN has real memory for the shadow of a mapping, an eighth of its size.
+        # A 32-bit kernel cannot map more than some hundred MiB.
+        high = {"debug": GIB, "i386": 64 * MIB}.get(run.kernel.name, 8 * GIB)
+        self.sizes = {"low": 16 * MIB, "high": high}
+        for name in self.sizes:
+            self.backing("fill", name)
+
+    def backing(self, what, name):
+        return subprocess.run([self.tool, what, self.run.path(name), str(self.sizes[name]),
+                               str(self.run.seed)], check=False).returncode == 0
+
+    def devices(self):
+        # SeaBIOS moves all 64-bit BARs above 4 GiB if it has to move one.  It spares those
+        # behind a bridge with a 32-bit prefetchable BAR, for which VGA is here.
+        return ["-device", "pci-bridge,id=bridge,chassis_nr=1,addr=4",
+                "-device", "secondary-vga,bus=bridge,addr=3",
+                *ivshmem("low", self.run.path("low"), self.sizes["low"], "bus=bridge,addr=4"),
+                *ivshmem("high", self.run.path("high"), self.sizes["high"], "addr=5"),
+                "-object", "memory-backend-ram,id=short,size=2K",
+                "-device", "ivshmem-plain,memdev=short,addr=6",
+                "-device", "pci-testdev,addr=7"]
+
+    def check(self):
+        for name in self.sizes:
+            self.run.results.check(f"host: {name} holds what the guest wrote",
+                                   self.backing("check", name))
+
+
+def sample(run):
+    pair = Pair(run)
+    run.judge(run.boot("guest", pair.devices()), may_skip=may_skip(run))
+    pair.check()
+
+
+def stress(run):
+    run.judge(run.boot("guest", Pair(run).devices()), may_skip=may_skip(run) +
+              (["driver.every_allocation_fails"] if run.kernel.name == "kcsan" else []))
+
+
+def unassigned(run):
+    # A BAR that fits nowhere spoils it for others above 4 GiB, so not always there
+    with open(run.path("huge"), "wb") as file:
+        file.truncate(1 << 40)
+    run.judge(run.boot("guest", Pair(run).devices() +
+                       ivshmem("huge", run.path("huge"), 1 << 40, "addr=8")))
+    os.unlink(run.path("huge"))
+
+
+def kunit(run):
+    run.judge(run.boot("guest", []), may_skip=KUNIT_SKIPS.get(run.kernel.arch, []))
+
+
+# On 64 bits, a size_t holds the length of any BAR.
+KUNIT_64_BIT = ["*.refuse_length_over_size_t"]
+KUNIT_SKIPS = dict.fromkeys(("x86_64", "arm64", "riscv64", "ppc64"), KUNIT_64_BIT)
+
+
+# hotplug: one device that comes and goes
+
+class Hotplug:
+    """Serves hotplug.c; the layout is described there."""
+    PAGES = 128
+    READ_PAGES = 32
+
+    def __init__(self, run):
+        self.run = run
+
+    def path(self, gen):
+        return self.run.path(f"memory-{gen}")
+
+    def fill(self, gen, page):
+        return struct.pack("<Q511Q", gen, *(pattern_word(self.run.seed ^ gen, page * 512 + i)
+                                            for i in range(1, 512)))
+
+    def holds_its_own(self, gen):
+        """Only the generation's own words are in it, and those to read are all there."""
+        with open(self.path(gen), "rb") as file:
+            for page in range(self.PAGES):
+                have = file.read(PAGE)
+                if page >= self.READ_PAGES and have == bytes(PAGE):
+                    continue
+                want = self.fill(gen, page)
+                # A page may have been half written
+                if have != want and (page < self.READ_PAGES or any(
+                        word not in (bytes(8), want[i * 8:i * 8 + 8])
+                        for i, word in enumerate(struct.unpack("8s" * 512, have)))):
+                    print(f"memory {gen}: page {page} is wrong")
+                    return False
+        return True
+
+    def serve(self, guest, what, gen):
+        gen = int(gen)
+        qmp = guest.qmp
+        if what == "plug":
+            with open(self.path(gen), "wb") as file:
+                for page in range(self.READ_PAGES):
+                    file.write(self.fill(gen, page))
+                file.truncate(self.PAGES * PAGE)
+            # A memory that was in use once cannot be used again: QEMU aborts
+            return (qmp.call("object-add", **{"qom-type": "memory-backend-file"}, id=f"mem{gen}",
+                             share=True, size=self.PAGES * PAGE, **{"mem-path": self.path(gen)})
+                    and qmp.call("device_add", driver="ivshmem-plain", id=f"dev{gen}",
+                                 memdev=f"mem{gen}", addr="5"))
+        if what == "unplug":
+            if not qmp.call("device_del", id=f"dev{gen}"):
+                return False
+            qmp.wait_event("DEVICE_DELETED", f"dev{gen}")
+            qmp.call("object-del", id=f"mem{gen}")
+            if not self.holds_its_own(gen):
+                return False
+            os.unlink(self.path(gen))
+            return True
+        return what == "look" and self.holds_its_own(gen)
+
+
+def hotplug(run):
+    run.judge(run.boot("guest", [], serve=Hotplug(run).serve, machine="pc"),
+              may_skip=may_skip(run))
+
+
+# mailbox: two guests, one memory
+
+class Mailbox:
+    """The memory of mailbox.c; the layout is described there."""
+    SIZE = 16 * PAGE
+    SLOTS = 64
+    SLOT = struct.Struct("<II7Q")
+
+    def __init__(self, path, seed):
+        self.seed = seed
+        with open(path, "wb") as file:
+            file.truncate(self.SIZE)
+        with open(path, "r+b") as file:
+            self.mem = mmap.mmap(file.fileno(), self.SIZE)
+
+    def ack(self, sender):
+        return struct.unpack_from("<I", self.mem, "ab".index(sender) * 2 * PAGE)[0]
+
+    def offset(self, sender, n):
+        return "ab".index(sender) * 2 * PAGE + 64 + n % self.SLOTS * self.SLOT.size
+
+    def message(self, sender, n):
+        return self.SLOT.pack(2 * n, 0, *(pattern_word(self.seed ^ ord(sender), n * 7 + i)
+                                          for i in range(7)))
+
+    def holds(self, sender, n):
+        offset = self.offset(sender, n)
+        return self.mem[offset:offset + self.SLOT.size] == self.message(sender, n)
+
+    def write_half(self, sender, n):
+        """As if the sender had died in the middle of message n"""
+        self.SLOT.pack_into(self.mem, self.offset(sender, n), 2 * n - 1, 0, *range(7))
+
+
+def wait_until(condition, guests):
+    """Not longer than the guests live."""
+    while all(guest.is_alive() for guest in guests):
+        if condition():
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def mailbox(run):
+    box = Mailbox(run.path("memory"), run.seed)
+    args = ivshmem("mem", run.path("memory"), box.SIZE, "addr=5")
+
+    def guest(name, limit):
+        return run.boot(name, args, f"ROLE={name[0]} LIMIT={limit}", memory="512")
+
+    # a is unbound before it has sent half of its messages, b killed later, when
+    # it has sent more than that and, as it stops at 3/4, not yet all.
+    count = run.count
+    guests = [guest("a", count // 2), guest("b", count * 3 // 4)]
+    killed = False
+    if wait_until(lambda: min(map(box.ack, "ab")) >= count * 5 // 8, guests):
+        guests[1].kill()
+        print(f"b killed after {box.ack('b')} sent and {box.ack('a')} received")
+        # a goes on and takes what b had sent
+        after = box.ack("b")
+        while box.holds("b", after + 1):
+            after += 1
+        killed = (max(map(box.ack, "ab")) < count and
+                  wait_until(lambda: box.ack("b") == after, guests[:1]))
+        box.write_half("b", after + 1)
+        guests.append(guest("b-again", count))
+    for each in guests:
+        run.judge(each, prefix=f"{each.name}: ")
+    run.results.check("host: b was killed in the middle", killed)
+    run.results.check("host: the last messages are there", all(
+        box.ack(sender) == count and
+        all(box.holds(sender, n) for n in range(max(1, count - 63), count + 1))
+        for sender in "ab"))
+
+
+# drm: a boot for each of the devices QEMU has for the drivers that use the helper
+
+class Gdb:
+    """Write to a ROM, which a monitor cannot do."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(path)
+        self.data = b""
+
+    def call(self, packet):
+        self.sock.sendall(b"$%s#%02x" % (packet, sum(packet) & 255))
+        while True:
+            while not (reply := re.match(rb"[^$]*\$([^#]*)#..", self.data)):
+                self.data += self.sock.recv(4096)
+            self.data = self.data[reply.end():]
+            self.sock.sendall(b"+")
+            # Connecting stops the guest, which is reported at any time
+            if not reply[1].startswith(b"T"):
+                return reply[1]
+
+    def poke(self, addr, val):
+        packet = b"M%x,4:%s" % (addr, val.to_bytes(4, "little").hex().encode())
+        # The address is good on the CPU that runs the test only
+        done = any(self.call(b"Hg%d" % cpu) == b"OK" and self.call(packet) == b"OK"
+                   for cpu in (1, 2))
+        self.call(b"D")
+        self.sock.close()
+        return done
+
+
+def picture(width, height, seed):
+    return b"P6\n%d %d\n255\n" % (width, height) + bytes(
+        byte for y in range(height) for x in range(width)
+        for byte in ((x + seed) & 255, y & 255, (x ^ y) & 255))
+
+
+class Screen:
+    """Serves drm.c."""
+
+    def __init__(self, run):
+        self.ppm = run.path("ppm")
+        # Relative: the path of a socket is short
+        self.gdb = os.path.relpath(run.path("gdb"))
+
+    def args(self):
+        return ["-chardev", f"socket,id=gdb,path={self.gdb},server=on,wait=off",
+                "-gdb", "chardev:gdb"]
+
+    def serve(self, guest, what, *args):
+        if what == "picture":
+            # The device draws in its own time
+            want = picture(*map(int, args))
+            for _ in range(20):
+                guest.qmp.call("screendump", filename=self.ppm, device="card")
+                with open(self.ppm, "rb") as ppm:
+                    if ppm.read() == want:
+                        return True
+                time.sleep(0.2)
+            return False
+        if what == "poke":
+            return Gdb(self.gdb).poke(*(int(arg, 16) for arg in args))
+        return False
+
+
+QXL_TESTS = {"qxl." + test for test in
+             ("claims", "picture", "rebind", "open_fd", "hostile_rom")}
+# QEMU's device, the tests that must pass there, and the command line
+DRM_BOOTS = {
+    "vmwgfx": ("vmware-svga", {"vmwgfx.claims"}, ""),
+    "qxl": ("qxl,id=card", QXL_TESTS, ""),
+    # QEMU rounds this up, to a 16 MiB BAR 0
+    "qxl-small": ("qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1", QXL_TESTS, ""),
+    "qxl-old": ("qxl,id=card,revision=3", {"global.qxl_old_revision"}, ""),
+    "qxl-heads": ("qxl,id=card", {"global.qxl_late_failure"}, "qxl.num_heads=10000000"),
+}
+
+
+def drm(run):
+    for name, (device, must_run, append) in DRM_BOOTS.items():
+        screen = Screen(run)
+        guest = run.boot(name, ["-device", device, *screen.args()], append, screen.serve,
+                         memory="512")
+        run.judge(guest, prefix=f"{name}: ", may_skip=may_skip(run),
+                  must_run=must_run | {"afterwards.no_leaks"})
+
+
+TESTS = {test.__name__: (test.__name__, test) for test in
+         (sample, stress, unassigned, kunit, hotplug, mailbox, drm)}

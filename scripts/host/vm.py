@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest: a QEMU process, and a thread that hears what its program says."""
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from typing import NamedTuple
+
+APPEND = "panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 softlockup_panic=1"
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class Machine(NamedTuple):
+    """What differs between architectures: the program's serial port comes second."""
+    qemu: str
+    args: list
+    image: str
+    console: str
+    port: str
+    port_args: list
+    cc: str
+
+
+PCI_SERIAL = ["-device", "pci-serial,chardev=port,addr=0x10"]
+SECOND_SERIAL = ["-serial", "chardev:port"]
+MACHINES = {
+    "x86_64": Machine("qemu-system-x86_64", ["-M", "q35"], "arch/x86/boot/bzImage",
+                      "ttyS0", "ttyS1", SECOND_SERIAL, "gcc"),
+    "i386": Machine("qemu-system-i386", ["-M", "q35"], "arch/x86/boot/bzImage",
+                    "ttyS0", "ttyS1", SECOND_SERIAL, "i686-linux-gnu-gcc"),
+    "arm64": Machine("qemu-system-aarch64", ["-M", "virt", "-cpu", "cortex-a72"],
+                     "arch/arm64/boot/Image", "ttyAMA0", "ttyS0", PCI_SERIAL,
+                     "aarch64-linux-gnu-gcc"),
+    "riscv64": Machine("qemu-system-riscv64", ["-M", "virt"], "arch/riscv/boot/Image",
+                       "ttyS0", "ttyS1", PCI_SERIAL, "riscv64-linux-gnu-gcc"),
+    "ppc64": Machine("qemu-system-ppc64", ["-M", "pseries,x-vof=on", "-cpu", "power9"],
+                     "vmlinux", "hvc0", "hvc1", SECOND_SERIAL, "powerpc64-linux-gnu-gcc"),
+}
+
+
+class Qmp:
+    def __init__(self, sock):
+        self.file = sock.makefile("rw")
+        self.events = []
+        self.read()
+        self.call("qmp_capabilities")
+
+    def read(self):
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError("QEMU has gone")
+        return json.loads(line)
+
+    def call(self, name, **args):
+        print(json.dumps({"execute": name, "arguments": args}), file=self.file, flush=True)
+        while "event" in (answer := self.read()):
+            self.events.append(answer)
+        if "error" in answer:
+            print(f"{name}: {answer['error']['desc']}")
+        return "return" in answer
+
+    def wait_event(self, name, device=None):
+        while True:
+            for event in self.events:
+                if event["event"] == name and event.get("data", {}).get("device") == device:
+                    self.events.remove(event)
+                    return
+            self.events.append(self.read())
+
+
+def dies_with_us():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Guest(threading.Thread):
+    """Ends when the program has, or after SILENT seconds without a word of it.
+
+    A line "# host: WHAT ..." of the program is a request, which serve(what, args...)
+    answers; "# progress: ..." is shown, "# result: ..." too, and kept.
+    """
+    started = []
+    silent = int(os.environ.get("LIMIT", 300))
+
+    def __init__(self, kernel, name, args, append, serve=None, machine=None, memory="1024"):
+        super().__init__(name=name, daemon=True)
+        arch = MACHINES[kernel.arch]
+        self.out = os.path.join(kernel.out, name)
+        self.serve = serve
+        self.error = None
+        self.killed = False
+        self.port, port = socket.socketpair()
+        self.qmp, qmp = socket.socketpair()
+        self.port.settimeout(self.silent)
+        self.qmp.settimeout(self.silent)
+        base = ["-M", machine] if machine else arch.args
+        command = [
+            arch.qemu, *base, "-accel", os.environ.get("ACCEL", "tcg"), "-smp", "2", "-m", memory,
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", os.path.join(kernel.dir, arch.image),
+            "-initrd", os.path.join(kernel.out, "initramfs.gz"),
+            "-append", f"console={arch.console} {APPEND} PORT=/dev/{arch.port} {append}",
+            "-serial", f"file:{self.out}.console",
+            "-chardev", f"socket,id=port,fd={port.fileno()}", *arch.port_args,
+            "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "qmp,mode=control", *args]
+        self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
+            command, stdin=subprocess.DEVNULL, pass_fds=(port.fileno(), qmp.fileno()),
+            preexec_fn=dies_with_us)
+        port.close()
+        qmp.close()
+        self.started.append(self)
+        self.start()
+
+    def run(self):
+        try:
+            # Not by QEMU's logfile=: it repeats what the socket does not take at once
+            with open(f"{self.out}.ktap", "w", buffering=1, encoding="utf-8") as log:
+                self.qmp = Qmp(self.qmp)
+                for line in self.port.makefile(errors="replace", newline="\n"):
+                    line = line.replace("\r", "")
+                    log.write(line)
+                    self.hear(line)
+            self.process.wait(self.silent)
+        except TimeoutError:
+            self.error = f"no word of it for {self.silent} s"
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self.error = repr(error)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+    def hear(self, line):
+        if line.startswith("# host: "):
+            what, *args = line[8:].split()
+            good = self.serve and self.serve(self, what, *args)
+            self.port.sendall(b"y" if good else b"n")
+        elif line.startswith(("# result: ", "# progress: ")):
+            print(f"{self.name}: {line[2:]}", end="", flush=True)
+
+    def kill(self):
+        self.killed = True
+        self.process.kill()
+        self.join()
+
+    @classmethod
+    def kill_all(cls):
+        for guest in cls.started:
+            guest.process.kill()
+            guest.process.wait()
+
+
+class Kernel:
+    """build/kernel-NAME, and what a test of it leaves in build/boot-NAME-TEST"""
+
+    def __init__(self, build, name, test):
+        self.name = name
+        self.arch = name if name in MACHINES else "x86_64"
+        self.dir = os.path.join(build, f"kernel-{name}")
+        self.out = os.path.join(build, f"boot-{name}-{test}")
+
+    def missing(self):
+        """What is missing to boot it, or None"""
+        if not os.path.exists(os.path.join(self.dir, ".built")):
+            return f"no kernel in {self.dir}: run 'make build'"
+        if not shutil.which(MACHINES[self.arch].qemu):
+            return f"no {MACHINES[self.arch].qemu}: run scripts/tools.sh {self.arch}"
+        if os.environ.get("ACCEL") == "kvm" and not os.access("/dev/kvm", os.W_OK):
+            return "ACCEL=kvm: no access to /dev/kvm"
+        return None

@@ -1,0 +1,51 @@
+# shellcheck shell=bash disable=SC2034
+# Sourced by the other scripts: places, messages, git, and nothing of the caller's
+# that could change a result.
+
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${PCI_SHMEM_BUILD:-$top/build}	# trees.sh has one for each other tree
+tree=$build/linux			# the kernel tree one works in
+each=$build/each/linux			# one commit of it after the other
+branch=pci-shmem-bar			# the series, on top of the tag "pristine"
+cover=patches/0000-cover-letter.txt	# not *.patch: git am stops at it
+export LC_ALL=C
+PATH=$PATH:/usr/sbin			# depmod, after a plain su
+
+die() {
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+note() {
+	echo "${0##*/}: $*"
+}
+
+[[ $top != *[[:space:]]* ]] || die "the path $top has a space in it, with which the kernel cannot be built: move it"
+
+# A GIT_DIR would make all of git's commands here write to another repository.
+# shellcheck disable=SC2046 # names of variables
+unset $(env -u GIT_DIR git rev-parse --local-env-vars 2>/dev/null)
+unset ARCH CROSS_COMPILE LLVM LLVM_IAS CC HOSTCC CFLAGS LDFLAGS KCFLAGS KAFLAGS KCPPFLAGS \
+	KCONFIG_CONFIG KCONFIG_ALLCONFIG KBUILD_OUTPUT KBUILD_EXTRA_SYMBOLS INSTALL_MOD_PATH \
+	MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL CDPATH GREP_OPTIONS
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TEMPLATE_DIR=
+
+plain_git() {
+	git -C "$tree" "$@"
+}
+
+need_tree() {
+	[ -e "$tree/.git" ] || die "no kernel tree in $tree: run 'make fetch'"
+}
+
+# One number for what is in files or directories, by name and content.
+sum_of() {
+	find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
+}
+
+# patched_files: what patches/ touch
+patched_files() {
+	sed -n 's|^diff --git a/\([^ ]*\) b/.*|\1|p' "$top"/patches/*.patch | sort -u
+}
