@@ -3,7 +3,7 @@
 BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 
 # What decides, the quick first.
-CHECK = tools:check disk:16 shellcheck fetch judges apply mutations users sync checkpatch ways \
+CHECK = tools:check disk:16 shellcheck fetch judges apply mutations users sync cover checkpatch ways \
 	build:plain boot:plain:sample boot:plain:unassigned boot:plain:kunit \
 	boot:plain:stress:1000 boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm \
 	build:builtin boot:builtin:sample boot:builtin:kunit badinput each static \

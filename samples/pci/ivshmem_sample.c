@@ -17,6 +17,7 @@
  * begins with the same word.
  */
 
+#include <linux/align.h>
 #include <linux/err.h>
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -54,20 +55,43 @@ static ssize_t shmem_write(struct file *file, struct kobject *kobj,
 }
 
 /*
- * Pages are inserted one by one, when they are touched: once the attribute is
- * gone kernfs turns faults into SIGBUS.  Had mmap() filled in all of them, a
+ * The memory is inserted when it is touched, in the largest pieces that the
+ * architecture and the alignment of the mapping allow: once the attribute is
+ * gone kernfs turns faults into SIGBUS.  Had mmap() filled in all of it, a
  * mapping made while the driver is being unbound could outlive it.
  */
+static vm_fault_t shmem_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct pci_shmem_bar *shm = vma->vm_private_data;
+	unsigned long size = PAGE_SIZE << order;
+	unsigned long addr = ALIGN_DOWN(vmf->address, size);
+	unsigned long pfn = PHYS_PFN(shm->phys_start) + vmf->pgoff -
+			    PFN_DOWN(vmf->address - addr);
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+
+	if (!order)
+		return vmf_insert_pfn(vma, addr, pfn);
+
+	if (addr < vma->vm_start || vma->vm_end - addr < size ||
+	    !IS_ALIGNED(pfn, 1UL << order))
+		return VM_FAULT_FALLBACK;
+
+	/* None of PUD_ORDER: mm does not split those when a mapping is split */
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && order == PMD_ORDER)
+		return vmf_insert_pfn_pmd(vmf, pfn, write);
+
+	return VM_FAULT_FALLBACK;
+}
+
 static vm_fault_t shmem_fault(struct vm_fault *vmf)
 {
-	struct pci_shmem_bar *shm = vmf->vma->vm_private_data;
-
-	return vmf_insert_pfn(vmf->vma, vmf->address,
-			      PHYS_PFN(shm->phys_start) + vmf->pgoff);
+	return shmem_huge_fault(vmf, 0);
 }
 
 static const struct vm_operations_struct shmem_vm_ops = {
 	.fault = shmem_fault,
+	.huge_fault = shmem_huge_fault,
 };
 
 static int shmem_mmap(struct file *file, struct kobject *kobj,
@@ -76,7 +100,7 @@ static int shmem_mmap(struct file *file, struct kobject *kobj,
 {
 	struct pci_shmem_bar *shm = kobj_to_shm(kobj);
 
-	/* vmf_insert_pfn() cannot serve a private mapping that may be written */
+	/* vmf_insert_pfn*() cannot serve a private mapping that may be written */
 	if (vma_is_cow_mapping(vma))
 		return -EINVAL;
 

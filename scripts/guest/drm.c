@@ -13,14 +13,17 @@
 #include <sys/stat.h>
 
 #include <asm/termbits.h>
+#include <linux/serial.h>
 #include <drm/drm.h>
 #include <drm/drm_mode.h>
+#include <drm/qxl_drm.h>
 
 #include "kselftest_harness.h"
 #include "files.h"
 
 #define MANY_HEADS	10000000
 #define RAM_HEADER	44	/* offset of ram_header_offset in struct qxl_rom */
+#define RAM_HEADER_SIZE	5412
 
 static const struct driver {
 	const char *name;
@@ -68,16 +71,19 @@ static bool is_bound(const struct dev *dev)
 	return !stat(path, &st);
 }
 
-static bool find(struct dev *dev, const struct driver *drv)
+/* The device number @nth of a driver */
+static bool find_nth(struct dev *dev, const struct driver *drv, int nth)
 {
 	char buf[1024], *p;
 
 	dev->drv = drv;
-	for (int slot = 0; slot < 32; slot++) {
-		snprintf(dev->bdf, sizeof(dev->bdf), "0000:00:%02x.0", slot);
+	for (int devfn = 0; devfn < 4 * 32; devfn++) {
+		snprintf(dev->bdf, sizeof(dev->bdf), "0000:%02x:%02x.0", devfn / 32, devfn % 32);
 		if (read_attr(dev, "vendor", buf, sizeof(buf)) < 0 || strcmp(buf, drv->vendor))
 			continue;
 		if (read_attr(dev, "device", buf, sizeof(buf)) < 0 || strcmp(buf, drv->device))
+			continue;
+		if (nth--)
 			continue;
 		if (read_attr(dev, "resource", buf, sizeof(buf)) < 0)
 			return false;
@@ -95,11 +101,24 @@ static bool find(struct dev *dev, const struct driver *drv)
 	return false;
 }
 
+static bool find(struct dev *dev, const struct driver *drv)
+{
+	return find_nth(dev, drv, 0);
+}
+
+static int remove_device(const struct dev *dev)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", dev->bdf);
+	return spew(path, "1");
+}
+
 /* The BARs the driver has claimed, as a bit mask */
 static int claims(const struct dev *dev)
 {
 	static const char * const files[] = { "/proc/iomem", "/proc/ioports" };
-	static char buf[16384];
+	static char buf[32768];
 	int mask = 0;
 
 	for (int i = 0; i < 2; i++) {
@@ -136,6 +155,47 @@ static int handlers(const struct dev *dev)
 	return n;
 }
 
+/* Is this said in the kernel's log? */
+static bool logged(const char *text)
+{
+	char record[2048];
+	int fd, n;
+
+	fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		if (n < 0)
+			continue;
+		record[n] = '\0';
+		if (strstr(record, text)) {
+			close(fd);
+			return true;
+		}
+	}
+	close(fd);
+	return false;
+}
+
+/* The cache mode a BAR is mapped with, as x86 has it; "" if there is no telling */
+static const char *cache_mode(const struct dev *dev, int bar)
+{
+	static char buf[32768];
+
+	if (slurp("/sys/kernel/debug/x86/pat_memtype_list", buf, sizeof(buf)) < 0)
+		return "";
+	for (char *p = buf, *end; (p = strstr(p, "[mem 0x")); p = end) {
+		uint64_t start = strtoull(p + 5, &end, 16);
+
+		if (start != dev->start[bar])
+			continue;
+		p = strchr(end, ']') + 2;
+		*strchr(p, '\n') = '\0';
+		return p;
+	}
+	return "";
+}
+
 /* Have the host do something; returns whether it was done and turned out well */
 static bool host_answers(void)
 {
@@ -148,24 +208,45 @@ static bool host_answers(void)
 /* A mode set, showing a picture made from @seed */
 struct screen {
 	int fd;
+	uint32_t crtc, fb;
 	struct drm_mode_modeinfo mode;
 	void *map;
 	size_t size;
 };
 
-static int open_card(void)
+static int open_card(const struct dev *dev)
 {
-	char path[24];
+	struct stat st;
+	char path[80];
 
-	for (int i = 0; i < 4; i++) {
-		int fd;
-
+	for (int i = 0; i < 16; i++) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/drm/card%d", dev->bdf, i);
+		if (stat(path, &st))
+			continue;
 		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		fd = open(path, O_RDWR);
-		if (fd >= 0)
-			return fd;
+		return open(path, O_RDWR);
 	}
 	return -1;
+}
+
+/* Is the device driven, or not, within some seconds?  PCI may move its BARs. */
+static bool wait_for_card(struct dev *dev, bool there)
+{
+	int fd;
+
+	for (int i = 0; i < 300; i++) {
+		if (there && find(dev, dev->drv) && is_bound(dev)) {
+			fd = open_card(dev);
+			if (fd >= 0) {
+				close(fd);
+				return find(dev, dev->drv);
+			}
+		}
+		if (!there && !is_bound(dev))
+			return true;
+		usleep(100000);
+	}
+	return false;
 }
 
 static bool get_connected(int fd, uint32_t *conn, uint32_t *crtc, struct drm_mode_modeinfo *mode)
@@ -209,7 +290,7 @@ static void draw(const struct screen *s, uint32_t pitch, int seed)
 	}
 }
 
-static bool show(struct screen *s, int seed)
+static bool show(const struct dev *dev, struct screen *s, int seed)
 {
 	struct drm_mode_create_dumb dumb = { .bpp = 32 };
 	struct drm_mode_fb_dirty_cmd dirty = { 0 };
@@ -218,7 +299,7 @@ static bool show(struct screen *s, int seed)
 	struct drm_mode_crtc crtc = { .count_connectors = 1, .mode_valid = 1 };
 	uint32_t conn;
 
-	s->fd = open_card();
+	s->fd = open_card(dev);
 	if (s->fd < 0 || !get_connected(s->fd, &conn, &crtc.crtc_id, &s->mode))
 		return false;
 
@@ -248,6 +329,9 @@ static bool show(struct screen *s, int seed)
 	if (ioctl(s->fd, DRM_IOCTL_MODE_SETCRTC, &crtc))
 		return false;
 
+	s->crtc = crtc.crtc_id;
+	s->fb = fb.fb_id;
+
 	/* Drawn last, so that it goes through the command ring */
 	draw(s, dumb.pitch, seed);
 	dirty.fb_id = fb.fb_id;
@@ -260,10 +344,134 @@ static void hide(struct screen *s)
 	close(s->fd);
 }
 
+static bool seen_on(const char *card, const struct screen *s, int seed)
+{
+	printf("# host: picture %s %d %d %d\n", card, s->mode.hdisplay, s->mode.vdisplay, seed);
+	return host_answers();
+}
+
 static bool seen_by_host(const struct screen *s, int seed)
 {
-	printf("# host: picture %d %d %d\n", s->mode.hdisplay, s->mode.vdisplay, seed);
-	return host_answers();
+	return seen_on("card", s, seed);
+}
+
+/* A screen, objects of all kinds, and a client that never stops */
+struct user {
+	struct screen screen;
+	struct drm_qxl_alloc_surf surf;
+	volatile uint32_t *vram;
+	pid_t pid;
+};
+
+#define VRAM_SIZE	65536
+
+static bool use_surface(const struct user *u)
+{
+	struct drm_qxl_update_area area = {
+		.handle = u->surf.handle, .bottom = u->surf.height, .right = u->surf.width,
+	};
+
+	return !ioctl(u->screen.fd, DRM_IOCTL_QXL_UPDATE_AREA, &area);
+}
+
+static bool use_all(const struct user *u, uint32_t cursor, int i)
+{
+	struct drm_mode_cursor2 c = {
+		.flags = i % 16 ? DRM_MODE_CURSOR_MOVE : DRM_MODE_CURSOR_BO,
+		.crtc_id = u->screen.crtc, .x = i % 256, .y = i % 128,
+		.width = 64, .height = 64, .handle = i % 32 ? cursor : 0,
+	};
+	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = u->screen.fb };
+	struct drm_qxl_alloc alloc = { .size = 16384 };
+	struct drm_gem_close gem = { 0 };
+
+	u->vram[i % (VRAM_SIZE / 4)] = i;
+	if (ioctl(u->screen.fd, DRM_IOCTL_QXL_ALLOC, &alloc))
+		return false;
+	gem.handle = alloc.handle;
+	return !ioctl(u->screen.fd, DRM_IOCTL_GEM_CLOSE, &gem) && use_surface(u) &&
+	       !ioctl(u->screen.fd, DRM_IOCTL_MODE_CURSOR2, &c) &&
+	       !ioctl(u->screen.fd, DRM_IOCTL_MODE_DIRTYFB, &dirty);
+}
+
+static bool start_on(const char *card, const struct dev *dev, struct user *u, int seed)
+{
+	struct drm_mode_create_dumb cursor = { .width = 64, .height = 64, .bpp = 32 };
+	struct drm_qxl_alloc alloc = { .size = VRAM_SIZE };
+	struct drm_qxl_map map = { 0 };
+	int fd;
+
+	if (!show(dev, &u->screen, seed) || !seen_on(card, &u->screen, seed))
+		return false;
+	fd = u->screen.fd;
+
+	if (ioctl(fd, DRM_IOCTL_QXL_ALLOC, &alloc))
+		return false;
+	map.handle = alloc.handle;
+	if (ioctl(fd, DRM_IOCTL_QXL_MAP, &map))
+		return false;
+	u->vram = mmap(NULL, VRAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, map.offset);
+	if (u->vram == MAP_FAILED)
+		return false;
+	u->vram[0] = seed;
+
+	/* Used, so that the device knows it */
+	u->surf = (struct drm_qxl_alloc_surf) {
+		.format = 32, .width = 64, .height = 64, .stride = 256,
+	};
+	if (ioctl(fd, DRM_IOCTL_QXL_ALLOC_SURF, &u->surf) || !use_surface(u))
+		return false;
+
+	if (ioctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &cursor))
+		return false;
+
+	u->pid = fork();
+	if (!u->pid) {
+		int i = 0;
+
+		while (use_all(u, cursor.handle, i))
+			i++;
+		_exit(errno == ENODEV && i > 1 ? 0 : errno);
+	}
+	usleep(300000);
+	return u->pid > 0;
+}
+
+static bool start(const struct dev *dev, struct user *u, int seed)
+{
+	return start_on("card", dev, u, seed);
+}
+
+/* Does nothing work on a file whose device is gone, without harm? */
+static bool is_dead(const struct user *u)
+{
+	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = u->screen.fb };
+	struct drm_qxl_getparam param = { .param = QXL_PARAM_NUM_SURFACES };
+	struct drm_mode_create_dumb dumb = { .width = 64, .height = 64, .bpp = 32 };
+	struct drm_qxl_alloc alloc = { .size = 4096 };
+	int fd = u->screen.fd;
+
+	u->vram[1] = 0x12345678;
+	((uint32_t *)u->screen.map)[1] = 0x12345678;
+	return ioctl(fd, DRM_IOCTL_MODE_DIRTYFB, &dirty) == -1 && errno == ENODEV &&
+	       ioctl(fd, DRM_IOCTL_QXL_GETPARAM, &param) == -1 && errno == ENODEV &&
+	       ioctl(fd, DRM_IOCTL_QXL_ALLOC, &alloc) == -1 && errno == ENODEV &&
+	       ioctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) == -1 && errno == ENODEV &&
+	       u->vram[1] == 0x12345678;
+}
+
+/* Did the client only ever see that the device is gone? */
+static bool stopped(const struct user *u)
+{
+	int status;
+
+	return waitpid(u->pid, &status, 0) == u->pid && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static void stop(struct user *u)
+{
+	munmap((void *)u->vram, VRAM_SIZE);
+	hide(&u->screen);
 }
 
 /* Probe has failed at boot, fails again, and leaves nothing behind */
@@ -298,6 +506,28 @@ TEST(qxl_late_failure)
 	ASSERT_TRUE(refused(&dev, -ENOMEM));
 }
 
+/* Somebody has the interrupt who does not share it: a serial port */
+TEST(qxl_no_irq)
+{
+	struct serial_struct port;
+	struct dev dev;
+	int tty;
+
+	if (!getenv("irqtty") || !find(&dev, &qxl))
+		SKIP(return, "nobody to have the interrupt");
+	ASSERT_TRUE(is_bound(&dev));
+	ASSERT_EQ(0, bind(&dev, "unbind"));
+	tty = open(getenv("irqtty"), O_RDWR | O_NOCTTY | O_NONBLOCK);
+	ASSERT_LE(0, tty);
+	ASSERT_EQ(0, ioctl(tty, TIOCGSERIAL, &port));
+	port.irq = attr_num(&dev, "irq");
+	ASSERT_EQ(0, ioctl(tty, TIOCSSERIAL, &port));
+	ASSERT_TRUE(refused(&dev, -EBUSY));
+	close(tty);
+	ASSERT_EQ(0, bind(&dev, "bind"));
+	ASSERT_EQ(1, attr_num(&dev, "enable"));
+}
+
 FIXTURE(qxl) {
 	struct dev dev;
 	int bars;
@@ -320,53 +550,177 @@ TEST_F(qxl, claims)
 {
 	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(self->bars, claims(&self->dev));
+	ASSERT_STREQ("write-combining", cache_mode(&self->dev, 2));
 }
 
-TEST_F(qxl, picture)
+TEST_F_TIMEOUT(qxl, picture, 120)
 {
 	struct screen s;
 
-	ASSERT_TRUE(show(&s, 1));
+	ASSERT_TRUE(show(&self->dev, &s, 1));
 	ASSERT_TRUE(seen_by_host(&s, 1));
 	hide(&s);
 }
 
-TEST_F(qxl, rebind)
+TEST_F_TIMEOUT(qxl, rebind, 120)
 {
+	int others = handlers(&self->dev) - 1;
 	struct screen s;
 
 	for (int i = 0; i < 5; i++) {
 		ASSERT_EQ(0, bind(&self->dev, "unbind"));
 		ASSERT_EQ(0, attr_num(&self->dev, "enable"));
 		ASSERT_EQ(0, claims(&self->dev));
-		ASSERT_EQ(0, handlers(&self->dev));
+		ASSERT_EQ(others, handlers(&self->dev));
 		ASSERT_EQ(0, bind(&self->dev, "bind"));
 		ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 		ASSERT_EQ(self->bars, claims(&self->dev));
-		ASSERT_EQ(1, handlers(&self->dev));
+		ASSERT_EQ(others + 1, handlers(&self->dev));
 	}
-	ASSERT_TRUE(show(&s, 100));
+	ASSERT_TRUE(show(&self->dev, &s, 100));
 	ASSERT_TRUE(seen_by_host(&s, 100));
 	hide(&s);
 }
 
-TEST_F(qxl, open_fd)
+/* Nobody has it, and nothing is left of the driver */
+static bool is_free(const struct dev *dev, int others)
 {
+	return !attr_num(dev, "enable") && !claims(dev) && handlers(dev) == others &&
+	       !*cache_mode(dev, 0) && !*cache_mode(dev, 2);
+}
+
+/* Unbound and bound again while a file on the old device is open */
+TEST_F_TIMEOUT(qxl, open_fd, 120)
+{
+	int others = handlers(&self->dev) - 1;
+	struct user u;
 	struct screen s;
 
-	ASSERT_TRUE(show(&s, 2));
+	ASSERT_TRUE(start(&self->dev, &u, 2));
 	ASSERT_EQ(0, bind(&self->dev, "unbind"));
+	ASSERT_TRUE(stopped(&u));
+	ASSERT_TRUE(is_dead(&u));
+	ASSERT_TRUE(is_free(&self->dev, others));
 
-	/* The open file keeps the device: nobody else can have it */
+	ASSERT_EQ(0, bind(&self->dev, "bind"));
+	ASSERT_TRUE(show(&self->dev, &s, 3));
+	ASSERT_TRUE(seen_by_host(&s, 3));
+	ASSERT_TRUE(is_dead(&u));
+
+	/* What the old file goes with is not what the new one has */
+	stop(&u);
 	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(self->bars, claims(&self->dev));
-	ASSERT_EQ(-EBUSY, bind(&self->dev, "bind"));
-	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
-	ASSERT_EQ(self->bars, claims(&self->dev));
-
+	ASSERT_EQ(others + 1, handlers(&self->dev));
 	hide(&s);
-	ASSERT_EQ(0, attr_num(&self->dev, "enable"));
-	ASSERT_EQ(0, claims(&self->dev));
+	ASSERT_TRUE(show(&self->dev, &s, 4));
+	ASSERT_TRUE(seen_by_host(&s, 4));
+	hide(&s);
+}
+
+/* Removed while a file is open, which is closed before or after the rescan */
+TEST_F_TIMEOUT(qxl, remove, 120)
+{
+	struct screen s;
+	struct user u;
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_TRUE(start(&self->dev, &u, 5 + i));
+		ASSERT_EQ(0, remove_device(&self->dev));
+		ASSERT_TRUE(stopped(&u));
+		ASSERT_TRUE(is_dead(&u));
+		if (!i)
+			stop(&u);
+		ASSERT_EQ(0, spew("/sys/bus/pci/rescan", "1"));
+		ASSERT_TRUE(wait_for_card(&self->dev, true));
+		if (i)
+			stop(&u);
+		ASSERT_EQ(1, attr_num(&self->dev, "enable"));
+		ASSERT_EQ(self->bars, claims(&self->dev));
+		ASSERT_TRUE(show(&self->dev, &s, 7 + i));
+		ASSERT_TRUE(seen_by_host(&s, 7 + i));
+		hide(&s);
+	}
+}
+
+TEST_F_TIMEOUT(qxl, suspend, 120)
+{
+	struct screen s;
+	char buf[64];
+
+	if (getenv("nosuspend"))
+		SKIP(return, "after it, QEMU would not tell of a device that is unplugged");
+	if (slurp("/sys/power/mem_sleep", buf, sizeof(buf)) < 0 || !strstr(buf, "deep"))
+		SKIP(return, "no suspend to RAM");
+	ASSERT_EQ(0, spew("/sys/power/mem_sleep", "deep"));
+
+	ASSERT_TRUE(show(&self->dev, &s, 13));
+	ASSERT_TRUE(seen_by_host(&s, 13));
+	printf("# host: wake\n");
+	ASSERT_TRUE(host_answers());
+	ASSERT_EQ(0, spew("/sys/power/state", "mem"));
+	ASSERT_TRUE(logged("Low-level resume complete"));
+	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
+	ASSERT_EQ(self->bars, claims(&self->dev));
+	ASSERT_TRUE(seen_by_host(&s, 13));
+	hide(&s);
+	ASSERT_TRUE(show(&self->dev, &s, 14));
+	ASSERT_TRUE(seen_by_host(&s, 14));
+	hide(&s);
+}
+
+/* One of two goes, and the other does not mind */
+TEST_F_TIMEOUT(qxl, two_cards, 120)
+{
+	struct screen other;
+	struct dev second;
+	struct user u;
+
+	if (!find_nth(&second, &qxl, 1))
+		SKIP(return, "one card only");
+	ASSERT_TRUE(show(&second, &other, 15));
+	ASSERT_TRUE(seen_on("card2", &other, 15));
+	ASSERT_TRUE(start(&self->dev, &u, 16));
+	ASSERT_EQ(2, handlers(&self->dev));
+	ASSERT_EQ(0, bind(&self->dev, "unbind"));
+	ASSERT_TRUE(stopped(&u));
+	ASSERT_TRUE(is_free(&self->dev, 1));
+	stop(&u);
+
+	ASSERT_EQ(1, attr_num(&second, "enable"));
+	ASSERT_TRUE(seen_on("card2", &other, 15));
+	hide(&other);
+	ASSERT_TRUE(show(&second, &other, 17));
+	ASSERT_TRUE(seen_on("card2", &other, 17));
+	hide(&other);
+	ASSERT_EQ(0, bind(&self->dev, "bind"));
+}
+
+/* What had the screen before is gone */
+TEST_F(qxl, takes_over)
+{
+	char *from = getenv("firstfb");
+	char buf[1024];
+
+	if (!from)
+		SKIP(return, "nothing to take over from");
+	ASSERT_TRUE(logged(from));
+	ASSERT_LE(0, slurp("/proc/iomem", buf, sizeof(buf)));
+	ASSERT_EQ(NULL, strstr(buf, "vesa"));
+}
+
+/* Below revision 5 the legacy ports are locked while the driver is bound */
+TEST_F(qxl, vga_lock)
+{
+	char buf[256];
+
+	if (attr_num(&self->dev, "revision") != 4)
+		SKIP(return, "no need for the legacy ports");
+	ASSERT_LT(0, slurp("/dev/vga_arbiter", buf, sizeof(buf)));
+	ASSERT_NE(NULL, strstr(buf, "locks=io"));
+	ASSERT_EQ(0, bind(&self->dev, "unbind"));
+	ASSERT_LT(0, slurp("/dev/vga_arbiter", buf, sizeof(buf)));
+	ASSERT_NE(NULL, strstr(buf, "locks=none"));
 	ASSERT_EQ(0, bind(&self->dev, "bind"));
 }
 
@@ -380,10 +734,11 @@ static bool poke_rom(volatile uint32_t *p, uint32_t val)
 	return host_answers() && *p == val;
 }
 
-TEST_F(qxl, hostile_rom)
+TEST_F_TIMEOUT(qxl, hostile_rom, 120)
 {
 	const uint32_t bad[] = {
-		self->dev.len[0] - 4096, self->dev.len[0], 0xffffff00,
+		self->dev.len[0] - RAM_HEADER_SIZE + 1, self->dev.len[0] - 4096,
+		self->dev.len[0], 0xffffff00,
 	};
 	volatile uint32_t *rom;
 	char path[80];
@@ -408,6 +763,64 @@ TEST_F(qxl, hostile_rom)
 		ASSERT_EQ(i < ARRAY_SIZE(bad) ? 0 : self->bars, claims(&self->dev));
 	}
 	close(fd);
+}
+
+/* A RAM header that ends where the BAR does is fine, though not where QEMU has it */
+TEST_F_TIMEOUT(qxl, edge_rom, 120)
+{
+	volatile uint32_t *rom;
+	char path[80];
+	uint32_t good;
+	int fd;
+
+	ASSERT_EQ(0, bind(&self->dev, "unbind"));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource2", self->dev.bdf);
+	fd = open(path, O_RDONLY);
+	ASSERT_LE(0, fd);
+	for (int i = 0; i < 2; i++) {
+		rom = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+		ASSERT_NE(MAP_FAILED, rom);
+		if (!i)
+			good = rom[RAM_HEADER / 4];
+		ASSERT_TRUE(poke_rom(&rom[RAM_HEADER / 4],
+				     i ? good : self->dev.len[0] - RAM_HEADER_SIZE));
+		munmap((void *)rom, 4096);
+		ASSERT_EQ(0, bind(&self->dev, "bind"));
+		if (!i)
+			ASSERT_EQ(0, bind(&self->dev, "unbind"));
+	}
+	close(fd);
+}
+
+/* The host takes the device away, brings another, and takes that.  Last: none is left. */
+TEST_F_TIMEOUT(qxl, unplug, 150)
+{
+	struct user u[2];
+
+	if (!getenv("pluggable"))
+		SKIP(return, "the device cannot be unplugged here");
+	ASSERT_TRUE(start(&self->dev, &u[0], 9));
+	printf("# host: unplug card\n");
+	ASSERT_TRUE(host_answers());
+	ASSERT_TRUE(wait_for_card(&self->dev, false));
+	ASSERT_TRUE(stopped(&u[0]));
+	ASSERT_TRUE(is_dead(&u[0]));
+
+	/* Not in the same place, which QEMU does not give back */
+	printf("# host: plug spare\n");
+	ASSERT_TRUE(host_answers());
+	ASSERT_TRUE(wait_for_card(&self->dev, true));
+	stop(&u[0]);
+	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
+	ASSERT_EQ(self->bars, claims(&self->dev));
+
+	ASSERT_TRUE(start_on("spare", &self->dev, &u[1], 10));
+	printf("# host: unplug spare\n");
+	ASSERT_TRUE(host_answers());
+	ASSERT_TRUE(wait_for_card(&self->dev, false));
+	ASSERT_TRUE(stopped(&u[1]));
+	ASSERT_TRUE(is_dead(&u[1]));
+	stop(&u[1]);
 }
 
 FIXTURE(vmwgfx) {
@@ -451,6 +864,22 @@ TEST_F(vmwgfx, claims)
 	ASSERT_EQ(0, attr_num(&self->dev, "enable"));
 }
 
+/* Neither FIFO nor VRAM is larger than its BAR, or smaller without need */
+TEST_F(vmwgfx, sizes)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "VRAM = %u KiB, FIFO = %u KiB",
+		 (unsigned int)(self->dev.len[1] / 1024), (unsigned int)(self->dev.len[2] / 1024));
+	ASSERT_TRUE(logged(line));
+	snprintf(line, sizeof(line), "FIFO at 0x%016lx size is %u KiB",
+		 (unsigned long)self->dev.start[2], (unsigned int)(self->dev.len[2] / 1024));
+	ASSERT_TRUE(logged(line));
+	snprintf(line, sizeof(line), "VRAM at 0x%016lx size is %u KiB",
+		 (unsigned long)self->dev.start[1], (unsigned int)(self->dev.len[1] / 1024));
+	ASSERT_TRUE(logged(line));
+}
+
 /* Last, so that it sees what the others left */
 FIXTURE(afterwards) { };
 FIXTURE_SETUP(afterwards) { }
@@ -459,7 +888,7 @@ FIXTURE_TEARDOWN(afterwards) { }
 TEST_F_TIMEOUT(afterwards, no_leaks, 120)
 {
 	static const char object[] = "unreferenced object";
-	static char buf[1 << 18];
+	static char buf[1 << 20];
 	int len;
 
 	len = kmemleak(buf, sizeof(buf));

@@ -12,7 +12,9 @@ static int run_kunit(int argc, char **argv);
 
 #define RESULTS	"/sys/kernel/debug/kunit"
 
-static const char * const modules[] = { "pci_shmem_bar_kunit" };
+static const char * const modules[] = {
+	"pci_bus_kunit", "pci_enable_kunit", "pci_shmem_bar_kunit", "pci_shmem_bar_bus_kunit",
+};
 
 /*
  * A suite's results are a document of one test: without the first two lines, and

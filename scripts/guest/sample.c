@@ -332,8 +332,9 @@ TEST_F(errors, flags)
 	EXPECT_EQ(-EINVAL, claim("dev=" LOW " flags=9")) TH_LOG("WB and ENC");
 	EXPECT_EQ(-EINVAL, claim("dev=" LOW " flags=16")) TH_LOG("DEC alone");
 	EXPECT_EQ(-EINVAL, claim("dev=" LOW " flags=33")) TH_LOG("WB and an unknown one");
-	EXPECT_EQ(0, claim("dev=" LOW " flags=2")) TH_LOG("WT");
-	EXPECT_EQ(0, rmmod("claim"));
+	EXPECT_EQ(-EINVAL, claim("dev=" LOW " flags=2")) TH_LOG("WT");
+	EXPECT_EQ(-EINVAL, claim("dev=" LOW " flags=5")) TH_LOG("WB and WC");
+	EXPECT_EQ(-EINVAL, claim("dev=" LOW " flags=17")) TH_LOG("WB and DEC");
 	EXPECT_EQ(0, claim("dev=" LOW " flags=4")) TH_LOG("WC");
 	EXPECT_EQ(0, rmmod("claim"));
 }

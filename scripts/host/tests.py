@@ -8,7 +8,9 @@ import re
 import socket
 import struct
 import subprocess
+import threading
 import time
+from typing import NamedTuple
 
 import judge
 
@@ -104,6 +106,29 @@ def unassigned(run):
     run.judge(run.boot("guest", Pair(run).devices() +
                        ivshmem("huge", run.path("huge"), 1 << 40, "addr=8")))
     os.unlink(run.path("huge"))
+
+
+class Four(Pair):
+    """And two short ones; the low one is large enough to count faults in, here."""
+
+    def __init__(self, run):
+        super().__init__(run)
+        self.sizes["low"] = 64 * MIB
+        self.backing("fill", "low")
+
+    def devices(self):
+        # A processor with 1 GiB pages
+        return ["-cpu", "max", *super().devices(),
+                *ivshmem("page", self.run.path("page"), PAGE, "addr=8"),
+                *ivshmem("mib", self.run.path("mib"), MIB, "addr=9")]
+
+
+def faults(run):
+    run.judge(run.boot("guest", Four(run).devices()), may_skip=may_skip(run))
+
+
+def walk(run):
+    run.judge(run.boot("guest", Four(run).devices()), may_skip=may_skip(run))
 
 
 def kunit(run):
@@ -293,32 +318,107 @@ def picture(width, height, seed):
 class Screen:
     """Serves drm.c."""
 
-    def __init__(self, run):
-        self.ppm = run.path("ppm")
+    def __init__(self, run, name, spare):
+        self.ppm = run.path(f"{name}.ppm")
         # Relative: the path of a socket is short
-        self.gdb = os.path.relpath(run.path("gdb"))
+        self.gdb = os.path.relpath(run.path(f"{name}.gdb"))
+        self.spare = spare
 
     def args(self):
         return ["-chardev", f"socket,id=gdb,path={self.gdb},server=on,wait=off",
                 "-gdb", "chardev:gdb"]
 
     def serve(self, guest, what, *args):
-        if what == "picture":
-            # The device draws in its own time
-            want = picture(*map(int, args))
-            for _ in range(20):
-                guest.qmp.call("screendump", filename=self.ppm, device="card")
-                with open(self.ppm, "rb") as ppm:
-                    if ppm.read() == want:
-                        return True
-                time.sleep(0.2)
-            return False
-        if what == "poke":
-            return Gdb(self.gdb).poke(*(int(arg, 16) for arg in args))
+        return getattr(self, f"do_{what}")(guest.qmp, *args)
+
+    def do_picture(self, qmp, card, *args):
+        """The device draws in its own time."""
+        want = picture(*map(int, args))
+        for _ in range(50):
+            qmp.call("screendump", filename=self.ppm, device=card)
+            with open(self.ppm, "rb") as ppm:
+                if ppm.read() == want:
+                    return True
+            time.sleep(0.2)
         return False
 
+    def do_poke(self, _, *args):
+        return Gdb(self.gdb).poke(*(int(arg, 16) for arg in args))
 
-QXL_TESTS = {"qxl." + test for test in
+    @staticmethod
+    def do_wake(qmp):
+        """Answered at once: a guest that sleeps does not listen."""
+        def wait_and_wake():
+            while qmp.ask("query-status")["status"] != "suspended":
+                time.sleep(0.2)
+            qmp.call("system_wakeup")
+        threading.Thread(target=wait_and_wake, daemon=True).start()
+        return True
+
+    @staticmethod
+    def do_unplug(qmp, card):
+        return qmp.call("device_del", id=card)
+
+    def do_plug(self, qmp, spare):
+        driver, *props = self.spare.split(",")
+        args = dict(prop.split("=") for prop in props)
+        return args["id"] == spare and qmp.call("device_add", driver=driver, **args)
+
+
+def qxl(*tests):
+    return {"qxl." + test for test in (
+        "claims", "picture", "rebind", "open_fd", "remove", "hostile_rom") + tests}
+
+
+class DrmBoot(NamedTuple):
+    devices: list
+    must_run: set
+    append: str = ""
+    machine: str = "q35"
+    spare: str = ""		# to be plugged in later: QEMU aborts if that is where one has been
+
+
+DRM_BOOTS = {
+    "vmwgfx": DrmBoot(["vmware-svga"], {"vmwgfx.claims", "vmwgfx.sizes"}),
+    "qxl": DrmBoot(["qxl,id=card"], qxl("suspend", "edge_rom")),
+    # QEMU rounds this up, to a 16 MiB BAR 0
+    "qxl-small": DrmBoot(["qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1"], qxl()),
+    "qxl-bar4": DrmBoot(["qxl,id=card,vram64_size_mb=256"], qxl("suspend")),
+    "qxl-vgacon": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"), "firstfb=VGA+"),
+    "qxl-vesa": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"),
+                        "vga=0x317 firstfb=vesadrm"),
+    "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend")),
+    "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards"}),
+    "qxl-port": DrmBoot(["pcie-root-port,id=rp1,chassis=1,slot=1",
+                         "pcie-root-port,id=rp2,chassis=2,slot=2", "qxl,id=card,bus=rp1"],
+                        qxl("unplug"), "pluggable=1", spare="qxl,id=spare,bus=rp2"),
+    "qxl-slot": DrmBoot(["qxl,id=card,addr=4"], qxl("unplug", "suspend"), "pluggable=1",
+                        machine="pc", spare="qxl,id=spare,addr=5"),
+    # A serial port that ACPI has not said is shared
+    "qxl-irq": DrmBoot(["qxl,id=card", "isa-serial,iobase=0x3e8,irq=4"], {"global.qxl_no_irq"},
+                       "noapic pnpacpi=off irqtty=/dev/ttyS2"),
+    "qxl-old": DrmBoot(["qxl,id=card,revision=3"], {"global.qxl_old_revision"}),
+    "qxl-heads": DrmBoot(["qxl,id=card"], {"global.qxl_late_failure"}, "qxl.num_heads=10000000"),
+}
+
+
+def drm(run):
+    def start(name, boot):
+        screen = Screen(run, name, boot.spare)
+        devices = [arg for device in boot.devices for arg in ("-device", device)]
+        return run.boot(name, devices + screen.args(), f"no_console_suspend {boot.append}",
+                        screen.serve, machine=boot.machine, memory="512")
+
+    # Two at a time, as one guest does not keep two processors busy
+    boots = list(DRM_BOOTS.items())
+    for i in range(0, len(boots), 2):
+        guests = [start(*item) for item in boots[i:i + 2]]
+        for guest, (name, boot) in zip(guests, boots[i:i + 2]):
+            run.judge(guest, prefix=f"{name}: ", may_skip=may_skip(run),
+                      must_run=boot.must_run | {"afterwards.no_leaks"})
+
+
+TESTS = {"qxl." + test for test in
              ("claims", "picture", "rebind", "open_fd", "hostile_rom")}
 # QEMU's device, the tests that must pass there, and the command line
 DRM_BOOTS = {
@@ -341,4 +441,4 @@ def drm(run):
 
 
 TESTS = {test.__name__: (test.__name__, test) for test in
-         (sample, stress, unassigned, kunit, hotplug, mailbox, drm)}
+         (sample, stress, unassigned, faults, walk, kunit, hotplug, mailbox, drm)}

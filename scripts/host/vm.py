@@ -47,6 +47,7 @@ class Qmp:
     def __init__(self, sock):
         self.file = sock.makefile("rw")
         self.events = []
+        self.lock = threading.Lock()
         self.read()
         self.call("qmp_capabilities")
 
@@ -56,13 +57,18 @@ class Qmp:
             raise ConnectionError("QEMU has gone")
         return json.loads(line)
 
-    def call(self, name, **args):
-        print(json.dumps({"execute": name, "arguments": args}), file=self.file, flush=True)
-        while "event" in (answer := self.read()):
-            self.events.append(answer)
+    def ask(self, name, **args):
+        """What QEMU returns, or None if it says no"""
+        with self.lock:
+            print(json.dumps({"execute": name, "arguments": args}), file=self.file, flush=True)
+            while "event" in (answer := self.read()):
+                self.events.append(answer)
         if "error" in answer:
             print(f"{name}: {answer['error']['desc']}")
-        return "return" in answer
+        return answer.get("return")
+
+    def call(self, name, **args):
+        return self.ask(name, **args) is not None
 
     def wait_event(self, name, device=None):
         while True:

@@ -24,23 +24,23 @@
  *
  * Some BARs hold no registers but memory that the driver shares with a
  * hypervisor, another guest or the device's firmware.  A &struct pci_shmem_bar
- * owns the claim on such a BAR and its cacheable mapping as one object, so that
- * both are always undone together and in the right order.
+ * owns the claim on such a BAR and the mapping of it as one object, so that both
+ * are always undone together and in the right order.
  *
  * Who owns the object decides how it ends:
  *
- * * pci_shmem_bar_map() gives it to the caller, who ends it with
- *   pci_shmem_bar_unmap(), or leaves that to the end of a scope::
+ * * pcim_shmem_bar_map() gives it to the device's devres list, which ends it
+ *   when the driver is detached.
+ *
+ * * pci_shmem_bar_map() gives it to the caller, who leaves it to the end of a
+ *   scope, or ends it with pci_shmem_bar_unmap()::
  *
  *	struct pci_shmem_bar *shm __free(pci_shmem_bar_unmap) =
  *		pci_shmem_bar_map(pdev, 2, SZ_4K, MEMREMAP_WB, KBUILD_MODNAME);
  *	if (IS_ERR(shm))
  *		return PTR_ERR(shm);
  *
- * * pcim_shmem_bar_map() gives it to the device's devres list, which ends it
- *   when the driver is detached.
- *
- * * pcim_shmem_bar_adopt() hands an object over from the former to the latter,
+ * * pcim_shmem_bar_adopt() hands an object over from the latter to the former,
  *   for a probe that must look into the memory before it knows whether it
  *   wants to keep it::
  *
@@ -51,6 +51,13 @@
  *	priv->shm = shm;
  *	return pcim_shmem_bar_adopt(no_free_ptr(shm));
  *
+ * Whoever owns it, **a mapped BAR is unmapped before the driver's .remove
+ * returns**, or by devres right after.  A reference on the &struct pci_dev does
+ * not help to keep it longer: when the device is removed, the PCI core takes the
+ * BAR out of the resource tree, with the claim still under it.  Releasing the
+ * claim later does not find it, or finds the one of a new binding, which has the
+ * same address.
+ *
  * The device must be enabled before its BAR is mapped, and a resizable BAR must
  * have its final size before that: pci_resize_resource() returns -EBUSY as long
  * as memory decode is on.
@@ -60,14 +67,14 @@
 static int pci_shmem_bar_check(struct pci_dev *pdev, int bar, size_t min_len,
 			       unsigned long flags)
 {
-	const unsigned long modes = MEMREMAP_WB | MEMREMAP_WT | MEMREMAP_WC;
 	const struct resource *res;
 	resource_size_t len;
 
 	if (bar < 0 || bar >= PCI_STD_NUM_BARS)
 		return -EINVAL;
 
-	if (!(flags & modes) || flags & ~(modes | MEMREMAP_DEC))
+	/* Out of several modes, the caller would not know which one it got. */
+	if (flags != MEMREMAP_WB && flags != MEMREMAP_WC)
 		return -EINVAL;
 
 	res = pci_resource_n(pdev, bar);
@@ -91,17 +98,41 @@ static int pci_shmem_bar_check(struct pci_dev *pdev, int bar, size_t min_len,
 	return 0;
 }
 
+/*
+ * Is there a mapping of a BAR that may be used as memory?  memremap() does not
+ * ask: it ends up with plain ioremap() where there is nothing better.  That is
+ * for registers, so memcpy() may fault on it, or it is no pointer at all.
+ */
+static bool pci_shmem_bar_can_map(unsigned long flags)
+{
+	if (flags & MEMREMAP_WB) {
+#if defined(arch_memremap_wb) || defined(ioremap_cache)
+		return true;
+#else
+		return false;
+#endif
+	}
+
+	/*
+	 * All architectures define ioremap_wc(), but asm-generic, Alpha, C-SKY,
+	 * PA-RISC and sparc64 map like ioremap(), and on s390 only special
+	 * instructions can access what it returns.
+	 */
+	return IS_ENABLED(CONFIG_ARM) || IS_ENABLED(CONFIG_ARM64) ||
+	       IS_ENABLED(CONFIG_LOONGARCH) || IS_ENABLED(CONFIG_MIPS) ||
+	       IS_ENABLED(CONFIG_PPC) || IS_ENABLED(CONFIG_RISCV) ||
+	       IS_ENABLED(CONFIG_X86);
+}
+
 VISIBLE_IF_KUNIT void *pci_shmem_bar_remap(resource_size_t start, size_t len,
 					   unsigned long flags)
 {
 	KUNIT_STATIC_STUB_REDIRECT(pci_shmem_bar_remap, start, len, flags);
 
-#if defined(arch_memremap_wb) || defined(ioremap_cache)
+	if (!pci_shmem_bar_can_map(flags))
+		return ERR_PTR(-EOPNOTSUPP);
+
 	return memremap(start, len, flags);
-#else
-	/* memremap() would return what ioremap() does, maybe no pointer at all */
-	return ERR_PTR(-EOPNOTSUPP);
-#endif
 }
 EXPORT_SYMBOL_IF_KUNIT(pci_shmem_bar_remap);
 
@@ -118,10 +149,12 @@ EXPORT_SYMBOL_IF_KUNIT(pci_shmem_bar_unremap);
  * @pdev: PCI device, enabled
  * @bar: BAR index, 0 to PCI_STD_NUM_BARS - 1
  * @min_len: shortest BAR the caller can work with, in bytes; 0 for any
- * @flags: one or more of MEMREMAP_WB, MEMREMAP_WT and MEMREMAP_WC, tried in
- *	   this order; MEMREMAP_DEC is implied, MEMREMAP_ENC is refused
+ * @flags: MEMREMAP_WB or MEMREMAP_WC, nothing else; MEMREMAP_DEC is implied
  * @name: owner to show in /proc/iomem; not copied, so it must live until the
  *	  BAR is unmapped
+ *
+ * The caller has to unmap the BAR, or hand it over with pcim_shmem_bar_adopt(),
+ * before the driver's .remove returns.
  *
  * Mapping more than once fails with -EBUSY.  The BAR need not be prefetchable
  * and may belong to a virtual function.
@@ -138,9 +171,12 @@ EXPORT_SYMBOL_IF_KUNIT(pci_shmem_bar_unremap);
  *   BAR, or it is shorter than @min_len
  * * ERR_PTR(-ENXIO) if the device does not have the BAR, or it has no address
  * * ERR_PTR(-EFBIG) if the BAR is longer than a size_t can say
- * * ERR_PTR(-EBUSY) if somebody else has claimed the BAR, or part of it
- * * ERR_PTR(-ENOMEM) if there is no memory, or the mapping failed
- * * ERR_PTR(-EOPNOTSUPP) if the architecture cannot map a BAR as memory
+ * * ERR_PTR(-EBUSY) if somebody else has claimed the BAR, or part of it, or
+ *   there was no memory to claim it
+ * * ERR_PTR(-ENOMEM) if there is no memory, or the mapping failed, which on x86
+ *   it also does if another mapping has a conflicting cache mode
+ * * ERR_PTR(-EOPNOTSUPP) if the architecture cannot map a BAR as memory in the
+ *   mode that @flags says
  */
 struct pci_shmem_bar *pci_shmem_bar_map(struct pci_dev *pdev, int bar,
 					size_t min_len, unsigned long flags,
@@ -187,7 +223,7 @@ EXPORT_SYMBOL_GPL(pci_shmem_bar_map);
  * Unmap the BAR, release the claim on it and free @shm.  Nobody may use @shm or
  * the memory any more, which includes mappings in user space.
  *
- * Context: May sleep.
+ * Context: May sleep.  Call before the driver's .remove returns.
  */
 void pci_shmem_bar_unmap(struct pci_shmem_bar *shm)
 {
@@ -238,8 +274,8 @@ EXPORT_SYMBOL_GPL(pcim_shmem_bar_adopt);
  * nothing undoes it earlier.  Enable the device first: devres works backwards,
  * so the BAR is then unmapped before the device is disabled.
  *
- * Do not use this for memory that can be in use after the driver is detached,
- * as a DRM device is while a file on it is open.
+ * What can run after the driver's .remove, such as the ioctls of a DRM file
+ * that is still open, must not use the memory any more.
  *
  * Context: May sleep.  Call from the driver's probe.
  *

@@ -13,17 +13,19 @@ struct pci_dev;
 
 /**
  * struct pci_shmem_bar - A claimed and mapped shared-memory BAR
- * @pdev: device the BAR belongs to; borrowed, so whoever owns this object keeps
- *	  the device around
+ * @pdev: device the BAR belongs to; borrowed, see below
  * @addr: start of the mapping; ordinary memory, not __iomem
  * @phys_start: CPU physical address of the BAR (not a bus address); for the
  *		kernel's own use, do not show it to user space
  * @len: length of the BAR and of the mapping, in bytes
  * @bar: index of the BAR
  *
- * The object does not change between map and unmap, so any thread may read it
- * without a lock.  Access to the memory itself is for the driver to order: the
- * other party can change any byte at any time.
+ * The object must not outlive the binding of its driver: the BAR is unmapped
+ * before the driver's .remove returns, or by devres right after that.
+ *
+ * It does not change between map and unmap, so any thread may read it without a
+ * lock.  Access to the memory itself is for the driver to order: the other party
+ * can change any byte at any time.
  */
 struct pci_shmem_bar {
 	struct pci_dev *pdev;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the programs have in common that map large parts of the sample's memory
+ */
+
+#ifndef MAPPING_H
+#define MAPPING_H
+
+#include "guest.h"
+
+#define MIB	(1UL << 20)
+#define PMD	(2 * MIB)	/* what a leaf of that level maps */
+#define PUD	(1024 * MIB)
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+/* Map at an address that is @shift, less than @align, behind a multiple of @align. */
+static char *map_at(int fd, size_t len, int prot, uint64_t off, size_t align, size_t shift)
+{
+	char *all, *map;
+
+	all = mmap(NULL, len + 2 * align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED)
+		return all;
+	map = (char *)(((uintptr_t)all + align - 1) / align * align) + shift;
+	if (mmap(map, len, prot, MAP_SHARED | MAP_FIXED, fd, off) == MAP_FAILED) {
+		munmap(all, len + 2 * align);
+		return MAP_FAILED;
+	}
+	munmap(all, map - all);
+	munmap(map + len, all + len + 2 * align - (map + len));
+	return map;
+}
+
+static uint64_t bar_size(const char *dev)
+{
+	uint64_t start, end;
+
+	bar_range(dev, 2, &start, &end);
+	return end - start + 1;
+}
+
+#endif
