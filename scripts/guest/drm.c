@@ -900,7 +900,12 @@ TEST_F_TIMEOUT(afterwards, no_leaks, 120)
 		if (next)
 			next[-1] = '\0';
 		/* ttm_pool_type_fini() forgets these, whatever the driver */
-		EXPECT_NE(NULL, strstr(p, "ttm_pool_type_init")) TH_LOG("%s", p);
+		if (strstr(p, "ttm_pool_type_init"))
+			continue;
+		/* sysfb_disable() keeps a reference to the firmware framebuffer's device */
+		if (getenv("firstfb") && strstr(p, "pci_scan_single_device"))
+			continue;
+		EXPECT_EQ(NULL, p) TH_LOG("%s", p);
 	}
 }
 

@@ -418,27 +418,5 @@ def drm(run):
                       must_run=boot.must_run | {"afterwards.no_leaks"})
 
 
-TESTS = {"qxl." + test for test in
-             ("claims", "picture", "rebind", "open_fd", "hostile_rom")}
-# QEMU's device, the tests that must pass there, and the command line
-DRM_BOOTS = {
-    "vmwgfx": ("vmware-svga", {"vmwgfx.claims"}, ""),
-    "qxl": ("qxl,id=card", QXL_TESTS, ""),
-    # QEMU rounds this up, to a 16 MiB BAR 0
-    "qxl-small": ("qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1", QXL_TESTS, ""),
-    "qxl-old": ("qxl,id=card,revision=3", {"global.qxl_old_revision"}, ""),
-    "qxl-heads": ("qxl,id=card", {"global.qxl_late_failure"}, "qxl.num_heads=10000000"),
-}
-
-
-def drm(run):
-    for name, (device, must_run, append) in DRM_BOOTS.items():
-        screen = Screen(run)
-        guest = run.boot(name, ["-device", device, *screen.args()], append, screen.serve,
-                         memory="512")
-        run.judge(guest, prefix=f"{name}: ", may_skip=may_skip(run),
-                  must_run=must_run | {"afterwards.no_leaks"})
-
-
 TESTS = {test.__name__: (test.__name__, test) for test in
          (sample, stress, unassigned, faults, walk, kunit, hotplug, mailbox, drm)}
