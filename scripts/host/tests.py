@@ -113,8 +113,11 @@ class Four(Pair):
 
     def __init__(self, run):
         super().__init__(run)
-        self.sizes["low"] = 64 * MIB
-        self.backing("fill", "low")
+        # Not more in the high one either: a host may give all of a file space that is
+        # written in many places
+        self.sizes.update(low=64 * MIB, high=min(self.sizes["high"], GIB))
+        for name in self.sizes:
+            self.backing("fill", name)
 
     def devices(self):
         # A processor with 1 GiB pages
