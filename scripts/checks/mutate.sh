@@ -51,13 +51,14 @@ build() {
 
 # run FILE: does everything pass all the same?
 run() {
-	local test
+	local test words
 
 	case $(kernel_of "$1") in
 	none)	"$top/scripts/checks/users.sh" ;;
 	um)	kunit exec --timeout=120 ;;
 	*)	for test in $(tests_of "$1"); do
-			LIMIT=60 "$top/scripts/boot.py" plain "${test%:*}" $([[ $test != *:* ]] || echo "${test#*:}") || return
+			IFS=: read -ra words <<< "$test"
+			LIMIT=60 "$top/scripts/boot.py" plain "${words[@]}" || return
 		done ;;
 	esac
 }
