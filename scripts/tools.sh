@@ -58,7 +58,6 @@ check llvm-ar-19 llvm-19
 check /usr/bin/sphinx-build python3-sphinx
 check /usr/lib/python3/dist-packages/yaml python3-yaml
 check i686-linux-gnu-gcc gcc-i686-linux-gnu
-check qemu-system-i386 qemu-system-x86
 check aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 check qemu-system-aarch64 qemu-system-arm
 soak riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu

@@ -10,7 +10,6 @@ import sys
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(TOP, "build/linux/tools/testing/kunit"))
-sys.dont_write_bytecode = True	# in a tree that is the user's
 
 # What a console must not say, as an extended regular expression
 with open(os.path.join(os.path.dirname(__file__), "complaints.re"), encoding="ascii") as complaints:

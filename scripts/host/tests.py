@@ -120,8 +120,7 @@ class Four(Pair):
             self.backing("fill", name)
 
     def devices(self):
-        # A processor with 1 GiB pages
-        return ["-cpu", "max", *super().devices(),
+        return [*super().devices(),
                 *ivshmem("page", self.run.path("page"), PAGE, "addr=8"),
                 *ivshmem("mib", self.run.path("mib"), MIB, "addr=9")]
 
