@@ -108,6 +108,7 @@ lacking=$(
 	for file in "$compat"/*.h; do
 		has "$(basename "$file" .h)" || { echo; cat "$file"; }
 	done
+	! has pfn_to_pfn_t || { echo; cat "$compat/older/pfn_t.h"; }
 )
 echo "$lacking" > $compat_header
 files+=("$compat_header")
