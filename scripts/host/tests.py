@@ -337,10 +337,10 @@ class Screen:
         """The device draws in its own time."""
         want = picture(*map(int, args))
         for _ in range(50):
-            qmp.call("screendump", filename=self.ppm, device=card)
-            with open(self.ppm, "rb") as ppm:
-                if ppm.read() == want:
-                    return True
+            if qmp.call("screendump", filename=self.ppm, device=card):
+                with open(self.ppm, "rb") as ppm:
+                    if ppm.read() == want:
+                        return True
             time.sleep(0.2)
         return False
 
@@ -392,8 +392,9 @@ DRM_BOOTS = {
     "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend")),
     "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards"}),
     "qxl-port": DrmBoot(["pcie-root-port,id=rp1,chassis=1,slot=1",
-                         "pcie-root-port,id=rp2,chassis=2,slot=2", "qxl,id=card,bus=rp1"],
-                        qxl("unplug"), "pluggable=1", spare="qxl,id=spare,bus=rp2"),
+                         "pcie-root-port,id=rp2,chassis=2,slot=2,mem-reserve=192M",
+                         "qxl,id=card,bus=rp1"],
+                        qxl("unplug"), "pluggable=1 nosuspend=1", spare="qxl,id=spare,bus=rp2"),
     "qxl-slot": DrmBoot(["qxl,id=card,addr=4"], qxl("unplug", "suspend"), "pluggable=1",
                         machine="pc", spare="qxl,id=spare,addr=5"),
     # A serial port that ACPI has not said is shared
