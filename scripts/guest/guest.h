@@ -226,7 +226,9 @@ static bool is_claimed(const char *dev, const char *name)
 		if (from != start || to != end)
 			continue;
 		line += strlen(" : ");
-		if (name ? !strcmp(line, name) : strcmp(line, dev) != 0)
+		/* The window of a bridge may be as large. */
+		if (name ? !strcmp(line, name) :
+		    strcmp(line, dev) != 0 && strncmp(line, "PCI Bus ", 8) != 0)
 			claimed = true;
 	}
 	return claimed;

@@ -408,7 +408,7 @@ TEST_F(afterwards, works)
 	EXPECT_TRUE(host_does("look", rounds + 1));
 }
 
-TEST_F_TIMEOUT(afterwards, no_leaks, 300)
+TEST_F(afterwards, no_leaks)
 {
 	static char buf[1 << 14];
 	int len;

@@ -98,7 +98,7 @@ TEST_F(shmem, cache_mode)
 	EXPECT_STREQ(self->start >> 32 ? "write-back" : "uncached-minus", mode);
 }
 
-TEST_F_TIMEOUT(shmem, read_pattern, 120)
+TEST_F(shmem, read_pattern)
 {
 	uint64_t want[PATTERN_WORDS], have[PATTERN_WORDS], i, page;
 
@@ -113,7 +113,7 @@ TEST_F_TIMEOUT(shmem, read_pattern, 120)
 	}
 }
 
-TEST_F_TIMEOUT(shmem, write_pattern, 120)
+TEST_F(shmem, write_pattern)
 {
 	uint64_t want[PATTERN_WORDS], have[PATTERN_WORDS], i, page;
 	const size_t half = PAGE / 2;

@@ -291,7 +291,7 @@ TEST_F_TIMEOUT(driver, mapped_by_many, 24 * 3600)
 }
 
 /* Last, so that it sees what the others left */
-TEST_F_TIMEOUT(driver, no_leaks, 120)
+TEST_F(driver, no_leaks)
 {
 	static char buf[1 << 14];
 	int len;

@@ -12,11 +12,15 @@ nolibc=$top/build/linux	# for any tree, as older ones lack some of it
 headers=("$kernel/usr/include")
 [ -d "${headers[0]}" ] || headers=(/usr/include "/usr/include/$(gcc -print-multiarch)")
 
+# Its library has no glibc to ask what the processor can do.
+flags=()
+[[ $cc != aarch64-* ]] || flags=(-mno-outline-atomics)
+
 rm -rf "$dir"
 mkdir -p "$root"/{bin,dev,proc,sys}
 # On 32 bits, the harness casts pointers to uintmax_t.
 "$cc" -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Wno-pointer-to-int-cast -Werror \
-	-include nolibc.h \
+	-include nolibc.h "${flags[@]}" \
 	-I"$nolibc/tools/include/nolibc" -I"$nolibc/tools/testing/selftests" \
 	-isystem "$("$cc" -print-file-name=include)" "${headers[@]/#/-isystem}" \
 	-idirafter "$nolibc/include/uapi" -D__user= \
