@@ -6,7 +6,7 @@ BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 CHECK = tools:check disk:16 shellcheck fetch judges apply mutations users sync cover checkpatch ways \
 	build:plain boot:plain:sample boot:plain:unassigned boot:plain:kunit \
 	boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm \
-	build:builtin boot:builtin:sample boot:builtin:kunit badinput each static \
+	badinput each static \
 	build:debug boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:30 boot:debug:hotplug:10 \
 	boot:debug:drm build:kcsan boot:kcsan:faults boot:kcsan:stress:100 \
 	build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \

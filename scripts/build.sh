@@ -12,8 +12,6 @@ claim=$top/scripts/guest/claim
 case $name in
 plain|debug)
 	parts=(x86_64 tests drm "$name") ;;
-builtin)
-	parts=(x86_64 tests drm plain builtin) ;;
 kcsan)
 	parts=(x86_64 tests kcsan) ;;
 overlay)
@@ -21,7 +19,7 @@ overlay)
 i386|arm64|riscv64|ppc64)
 	parts=("$name" tests builtin) ;;
 *)
-	die "no kernel of that name: plain, builtin, debug, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;
+	die "no kernel of that name: plain, debug, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;
 esac
 
 fragments=()
@@ -44,13 +42,6 @@ dirty=$(git -C "$tree" status --porcelain)
 [ -n "$dirty" ] || [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || exit 0
 rm -f "$out/.built"
 
-# These two differ in little: start from the other's object files.
-if [ "$name" = builtin ] && [ ! -d "$out" ] && [ -f "$build/kernel-plain/.built" ]; then
-	rm -rf "$out.new"	# of a run that was killed
-	cp -a --reflink=auto "$build/kernel-plain" "$out.new"
-	rm "$out.new/.built"
-	mv "$out.new" "$out"
-fi
 mkdir -p "$out"
 
 configure "$tree" "$out" "${fragments[@]}"
