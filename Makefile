@@ -3,7 +3,7 @@
 BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 
 # What decides, the quick first.
-CHECK = tools:check disk:16 shellcheck fetch judges apply mutations users sync cover checkpatch ways \
+CHECK = tools:check disk:13 shellcheck fetch judges apply mutations users sync cover checkpatch ways \
 	build:plain boot:plain:sample boot:plain:unassigned boot:plain:kunit \
 	boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm \
 	badinput each static \
@@ -13,7 +13,7 @@ CHECK = tools:check disk:16 shellcheck fetch judges apply mutations users sync c
 	kunit
 
 # High counts, more architectures, and Debian's newest trees.
-SOAK = tools:check:soak disk:24 fetch apply build:plain \
+SOAK = tools:check:soak disk:20 fetch apply build:plain \
 	boot:plain:walk:50000 boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	build:debug boot:debug:walk:5000 boot:debug:stress:100 boot:debug:hotplug:50 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \

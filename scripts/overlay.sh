@@ -71,7 +71,7 @@ append() {
 # The KUnit tests stay behind, because they also test what patches add to
 # <linux/pci.h>, and so does the documentation, which wants a line in an index.
 mapfile -t files < <(cd "$overlay" &&
-	find -L drivers include samples -type f ! -path '*/tests/*' | sort)
+	find -L drivers include samples -type f ! -path '*/tests/*' ! -path '*/kunit/*' | sort)
 wired=({drivers/pci,samples}/{Kconfig,Makefile})
 for file in "${files[@]}"; do
 	[ ! -e "$file" ] || die "$src has $file already: nothing to lay"
