@@ -51,6 +51,7 @@ check quilt quilt
 check sparse sparse
 check spatch coccinelle
 check ocamlopt ocaml
+check /usr/lib/*/libpython3.*[0-9].so libpython3-dev
 check clang-19 clang-19
 check clang-include-cleaner-19 clang-tools-19
 check ld.lld-19 lld-19
