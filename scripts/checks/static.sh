@@ -83,7 +83,7 @@ module_info() {
 }
 
 # What a file uses, it includes itself, except for what is there only to be
-# included by <linux/pci.h>, by <kunit/test.h> or by everybody.
+# included by <linux/pci.h>, <linux/mm.h>, <kunit/test.h> or by everybody.
 includes() {
 	local file args said
 
@@ -96,19 +96,24 @@ includes() {
 		sed -n "s|^+ \"\(.*\)\"|$file: \1|p" <<< "$said" |
 			grep -vE ': (asm|asm-generic|vdso|linux/atomic)/' |
 			grep -vE ': linux/(pci_regs|pci_ids|device-id/pci|device|device/driver|dev_printk|nodemask_types).h' |
-			grep -vE ': (kunit/test-bug|linux/(build_bug|kconfig|stddef|gfp_types|mm_types)).h'
+			grep -vE ': (kunit/test-bug|linux/(build_bug|compiler_(attributes|types)|kconfig|stddef|gfp_types|huge_mm|mm_types|pgtable)).h'
 	done
 }
 
-# The files the series adds are in its entry in MAINTAINERS; and whom to send all of
-# it.  People come from MAINTAINERS, not from git.
+# The files the series adds are in its entry in MAINTAINERS, but for what KUnit tests of
+# other PCI code can use; and whom to send all of it.  People come from MAINTAINERS, not
+# from git.
 maintainers() {
-	local file sections
+	local file entry sections
 
 	cd "$tree"
 	plain_git diff --name-only --diff-filter=A pristine "$branch" | while read -r file; do
 		sections=$(scripts/get_maintainer.pl --sections -f "$file")
-		grep -qx 'PCI SHARED-MEMORY BAR HELPER' <<< "$sections" || echo "$file: no entry"
+		case $file in
+		*kunit/*pci*|drivers/pci/tests/*)	entry='PCI SHARED-MEMORY BAR HELPER|PCI SUBSYSTEM|KERNEL UNIT TESTING FRAMEWORK \(KUnit\)' ;;
+		*)	entry='PCI SHARED-MEMORY BAR HELPER' ;;
+		esac
+		grep -qxE "$entry" <<< "$sections" || echo "$file: no entry"
 	done
 	scripts/get_maintainer.pl --nogit --nogit-fallback --nofixes "$top"/patches/*.patch > "$out/to"
 }
@@ -134,8 +139,8 @@ int planted(int right)
 C
 	cat >> "$each/Documentation/driver-api/pci/shmem-bar.rst" <<'RST'
 
-Planted
-=
+A planted title
+=====
 RST
 }
 

@@ -4,11 +4,13 @@
  */
 
 #include <kunit/pci.h>
+#include <kunit/resource.h>
 #include <kunit/test.h>
 #include <kunit/test-bug.h>
 #include <linux/array_size.h>
 #include <linux/cleanup.h>
 #include <linux/err.h>
+#include <linux/ioport.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci_ids.h>
