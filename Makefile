@@ -7,8 +7,8 @@ CHECK = tools:check disk:13 shellcheck fetch judges apply mutations users sync c
 	build:plain boot:plain:sample boot:plain:unassigned boot:plain:kunit \
 	boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm \
 	badinput each static \
-	build:debug boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:30 boot:debug:hotplug:10 \
-	boot:debug:drm build:kcsan boot:kcsan:faults boot:kcsan:stress:100 \
+	build:debug boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 boot:debug:hotplug:10 \
+	boot:debug:drm \
 	build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
 	kunit
 
@@ -16,6 +16,7 @@ CHECK = tools:check disk:13 shellcheck fetch judges apply mutations users sync c
 SOAK = tools:check:soak disk:20 fetch apply build:plain \
 	boot:plain:walk:50000 boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	build:debug boot:debug:walk:5000 boot:debug:stress:100 boot:debug:hotplug:50 \
+	build:kcsan boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
 	build:ppc64 boot:ppc64:sample boot:ppc64:kunit trees
 
@@ -25,7 +26,7 @@ SOAK = tools:check:soak disk:20 fetch apply build:plain \
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
 	@echo 'make check       all tests: boot, and everything below down to drm'
-	@echo 'make soak        the ones under load with high counts, RISC-V, PowerPC, other trees'
+	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, other trees'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
 	@echo 'make fetch       put a pristine Linux 7.3 into build/linux'
