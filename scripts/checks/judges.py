@@ -120,9 +120,10 @@ def test_run(tmp):
 
 
 def alive(path):
-    with open(path, encoding="ascii") as file:
-        pid = int(file.read())
-    return os.path.exists(f"/proc/{pid}") and " Z " not in judge.read(f"/proc/{pid}/stat")
+    try:
+        return " Z " not in judge.read(f"/proc/{int(judge.read(path))}/stat")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def wait_for(condition):
