@@ -364,6 +364,7 @@ struct user {
 	struct screen screen;
 	struct drm_qxl_alloc_surf surf;
 	volatile uint32_t *vram;
+	volatile int *done;	/* how often the client has used everything */
 	pid_t pid;
 };
 
@@ -429,16 +430,20 @@ static bool start_on(const char *card, const struct dev *dev, struct user *u, in
 	if (ioctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &cursor))
 		return false;
 
+	u->done = mmap(NULL, sizeof(*u->done), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (u->done == MAP_FAILED)
+		return false;
 	u->pid = fork();
 	if (!u->pid) {
-		int i = 0;
-
-		while (use_all(u, cursor.handle, i))
-			i++;
-		_exit(errno == ENODEV && i > 1 ? 0 : errno);
+		while (use_all(u, cursor.handle, *u->done))
+			++*u->done;
+		_exit(errno == ENODEV ? 0 : errno);
 	}
-	usleep(300000);
-	return u->pid > 0;
+	/* All it does has worked when the device goes */
+	for (int i = 0; i < 6000 && *u->done < 2; i++)
+		usleep(10000);
+	return *u->done >= 2;
 }
 
 static bool start(const struct dev *dev, struct user *u, int seed)
@@ -475,6 +480,7 @@ static bool stopped(const struct user *u)
 static void stop(struct user *u)
 {
 	munmap((void *)u->vram, VRAM_SIZE);
+	munmap((void *)u->done, sizeof(*u->done));
 	hide(&u->screen);
 }
 

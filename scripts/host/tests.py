@@ -378,17 +378,20 @@ class DrmBoot(NamedTuple):
     append: str = ""
     machine: str = "q35"
     spare: str = ""		# to be plugged in later: QEMU aborts if that is where one has been
+    debug: bool = True		# also in the debug kernel; False where that was too slow, or not tried
 
 
 DRM_BOOTS = {
     "vmwgfx": DrmBoot(["vmware-svga"], {"vmwgfx.claims", "vmwgfx.sizes"}),
     "qxl": DrmBoot(["qxl,id=card"], qxl("suspend", "edge_rom")),
     # QEMU rounds this up, to a 16 MiB BAR 0
-    "qxl-small": DrmBoot(["qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1"], qxl()),
+    "qxl-small": DrmBoot(["qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1"], qxl(),
+                         debug=False),
     "qxl-bar4": DrmBoot(["qxl,id=card,vram64_size_mb=256"], qxl("suspend")),
-    "qxl-vgacon": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"), "firstfb=VGA+"),
+    "qxl-vgacon": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"), "firstfb=VGA+",
+                          debug=False),
     "qxl-vesa": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"),
-                        "vga=0x317 firstfb=vesadrm"),
+                        "vga=0x317 firstfb=vesadrm", debug=False),
     "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend")),
     "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards"}),
     "qxl-port": DrmBoot(["pcie-root-port,id=rp1,chassis=1,slot=1",
@@ -396,11 +399,11 @@ DRM_BOOTS = {
                          "qxl,id=card,bus=rp1"],
                         qxl("unplug"), "pluggable=1 nosuspend=1", spare="qxl,id=spare,bus=rp2"),
     "qxl-slot": DrmBoot(["qxl,id=card,addr=4"], qxl("unplug", "suspend"), "pluggable=1",
-                        machine="pc", spare="qxl,id=spare,addr=5"),
+                        machine="pc", spare="qxl,id=spare,addr=5", debug=False),
     # A serial port that ACPI has not said is shared
     "qxl-irq": DrmBoot(["qxl,id=card", "isa-serial,iobase=0x3e8,irq=4"], {"global.qxl_no_irq"},
                        "noapic pnpacpi=off irqtty=/dev/ttyS2"),
-    "qxl-old": DrmBoot(["qxl,id=card,revision=3"], {"global.qxl_old_revision"}),
+    "qxl-old": DrmBoot(["qxl,id=card,revision=3"], {"global.qxl_old_revision"}, debug=False),
     "qxl-heads": DrmBoot(["qxl,id=card"], {"global.qxl_late_failure"}, "qxl.num_heads=10000000"),
 }
 
@@ -413,7 +416,8 @@ def drm(run):
                         screen.serve, machine=boot.machine, memory="512")
 
     # Two at a time, as one guest does not keep two processors busy
-    boots = list(DRM_BOOTS.items())
+    boots = [(name, boot) for name, boot in DRM_BOOTS.items()
+             if boot.debug or run.kernel.name != "debug"]
     for i in range(0, len(boots), 2):
         guests = [start(*item) for item in boots[i:i + 2]]
         for guest, (name, boot) in zip(guests, boots[i:i + 2]):
