@@ -9,8 +9,7 @@ CHECK = tools:check disk:13 shellcheck fetch judges apply mutations users sync c
 	badinput each static \
 	build:debug boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 boot:debug:hotplug:10 \
 	boot:debug:drm \
-	build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
-	kunit
+	build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit
 
 # High counts, more architectures, and Debian's newest trees.
 SOAK = tools:check:soak disk:20 fetch apply build:plain \
@@ -18,7 +17,7 @@ SOAK = tools:check:soak disk:20 fetch apply build:plain \
 	build:debug boot:debug:walk:5000 boot:debug:stress:100 boot:debug:hotplug:50 \
 	build:kcsan boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit trees
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit kunit trees
 
 .PHONY: help boot check soak mutate fetch apply build export \
 	sync checkpatch ways each static shellcheck judges badinput kunit drm trees clean
