@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run stages one after the other, and say how long each took and what its tests
 # came to.  A stage is a script here or in checks/ and its arguments, as in
-# "build:plain".
+# "build:plain".  One with a + before it runs beside those that follow, until the
+# next with a +: what keeps one processor busy beside what a compiler does.
 if [ -z "${RUN_SH:-}" ]; then
 	# A make that is killed takes this with it, even if it has no time to say so.
 	! command -v setpriv >/dev/null || RUN_SH=yes exec setpriv --pdeathsig TERM "$0" "$@"
@@ -15,16 +16,21 @@ exec 9> "$build/.lock"
 flock -n 9 || die "another run is using $build"
 
 passed=0 failed=0 skipped=0 times=()
-stage_pid='' ticker=''
+ticker=''
+declare -A pid begun		# by stage, of those that run
 
 # Each stage is a process group, so that all of it can be ended.
-end_stage() {
+end_stages() {
+	local each
+
 	[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true
-	[ -z "$stage_pid" ] || kill -TERM -- "-$stage_pid" 2>/dev/null || true
-	ticker='' stage_pid=''
+	for each in "${pid[@]}"; do
+		kill -TERM -- "-$each" 2>/dev/null || true
+	done
+	ticker=''
 }
-trap end_stage EXIT
-trap 'echo; die "$stage was interrupted"' INT TERM HUP
+trap end_stages EXIT
+trap 'echo; die "interrupted in ${!pid[*]}"' INT TERM HUP
 
 # Show that time passes and, on a terminal, what is being done.
 tick() {
@@ -78,43 +84,78 @@ summary() {
 	echo "$passed passed, $failed failed, $skipped skipped"
 }
 
-for stage in "$@"; do
-	log=$build/logs/${stage//:/-}.log
-	begin=$SECONDS
-	IFS=: read -ra command <<< "$stage"
-	script=$(path_of "${command[0]}")
-	printf '%-21s' "$stage"
-	tick "$stage" "$log" 9>&- &
-	ticker=$!
-	set -m
-	"$script" "${command[@]:1}" > "$log" 2>&1 < /dev/null &
-	stage_pid=$!
-	set +m
-	status=0
-	wait "$stage_pid" || status=$?
-	stage_pid=''
-	end_stage
-	[ ! -t 1 ] || printf '\r%78s\r%-21s' '' "$stage"
-	printf ' %4d s  ' $((SECONDS - begin))
-	times+=("$((SECONDS - begin)) $stage")
+log_of() {
+	echo "$build/logs/${1//:/-}.log"
+}
 
-	good=yes
-	judge "$stage" "$status" "$log" || good=
+start() {
+	local script words log
+
+	IFS=: read -ra words <<< "$1"
+	script=$(path_of "${words[0]}")
+	log=$(log_of "$1")
+	begun[$1]=$EPOCHSECONDS
+	set -m
+	# shellcheck disable=SC2094 # touch does not read
+	{
+		status=0
+		"$script" "${words[@]:1}" || status=$?
+		touch "$log"	# says when it ended
+		exit "$status"
+	} > "$log" 2>&1 < /dev/null &
+	pid[$1]=$!
+	set +m
+}
+
+# finish STAGE: wait until it ends, and report
+finish() {
+	local log status=0 took good=yes
+
+	log=$(log_of "$1")
+	printf '%-21s' "$1"
+	if kill -0 "${pid[$1]}" 2>/dev/null; then
+		tick "$1" "$log" 9>&- &
+		ticker=$!
+	fi
+	wait "${pid[$1]}" || status=$?
+	[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true
+	ticker=''
+	unset "pid[$1]"
+	[ ! -t 1 ] || printf '\r%78s\r%-21s' '' "$1"
+	took=$(($(stat -c %Y "$log") - begun[$1]))
+	printf ' %4d s  ' "$took"
+	times+=("$took $1")
+
+	judge "$1" "$status" "$log" || good=
 	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
 	if [ -n "$good" ]; then
 		echo "${p:+$p passed, $f failed, $s skipped}"
 		sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
-		continue
+		return
 	fi
 	echo "FAILED"
 	echo "--- end of $log"
 	tail -n 40 "$log" | sed 's/^/    /'
+}
+
+beside=''
+for stage in "$@"; do
+	if [[ $stage == +* ]]; then
+		[ -z "$beside" ] || finish "$beside"
+		beside=${stage#+}
+		start "$beside"
+		continue
+	fi
+	before=$failed
+	start "$stage"
+	finish "$stage"
+	[ "$failed" = "$before" ] || case $stage in
 	# What the others need
-	case $stage in
 	tools:*|disk:*|fetch|apply|build:*)
 		break ;;
 	esac
 done
+[ -z "$beside" ] || finish "$beside"
 
 summary
 [ "$failed" = 0 ]

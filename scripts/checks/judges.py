@@ -105,6 +105,7 @@ class Copy:
 def test_run(tmp):
     copy = Copy(tmp, "run")
     copy.stage("good", "echo '2 passed, 0 failed, 1 skipped'; echo 'ok - x # SKIP because'")
+    copy.stage("first", "echo '2 passed, 0 failed, 1 skipped'")
     copy.stage("silent", "true")
     copy.stage("dies", "echo '2 passed, 0 failed, 0 skipped'; exit 1")
     copy.stage("lies", "echo '2 passed, 1 failed, 0 skipped'")
@@ -116,7 +117,14 @@ def test_run(tmp):
         out, status = copy.run("good", name, "good")
         OURS.check(f"run.sh: a stage that {name}", status != 0 and "FAILED" in out and
                    out.count("2 passed, 0 failed, 1 skipped") == 2 and ", 1 failed, " in out)
+        out, status = copy.run("+first", "good", f"+{name}", "good")
+        OURS.check(f"run.sh: a stage that {name}, beside another", status != 0 and "FAILED" in out and
+                   out.count("2 passed, 0 failed, 1 skipped") == 3 and ", 1 failed, " in out)
     OURS.check("run.sh: a stage that is not there", copy.run("nothing")[1] != 0)
+    OURS.check("run.sh: a stage beside others that is not there", copy.run("+nothing", "good")[1] != 0)
+    copy.stage("waits", f"until [ -e {copy.top}/now ]; do sleep 0.1; done")
+    copy.stage("allows", f"touch {copy.top}/now")
+    OURS.check("run.sh: beside means at the same time", copy.run("+waits", "allows")[1] == 0)
 
 
 def alive(path):
@@ -135,12 +143,15 @@ def wait_for(condition):
 
 
 def test_killed(tmp):
-    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL:
-        copy = Copy(tmp, number.name)
+    for number, *stages in ((signal.SIGTERM, "long"), (signal.SIGINT, "long"), (signal.SIGHUP, "long"),
+                            (signal.SIGKILL, "long"), (signal.SIGTERM, "+long", "idle")):
+        name = "-".join((number.name, *stages))
+        copy = Copy(tmp, name)
+        copy.stage("idle", "sleep 1000")
         pid = f"{copy.top}/pid"
         copy.stage("long", f"sleep 1000 & echo $! > {pid}.new; mv {pid}.new {pid}; wait")
-        process = copy.start("long")
-        if not OURS.check(f"{number.name}: started", wait_for(lambda: os.path.exists(pid))):	# pylint: disable=cell-var-from-loop
+        process = copy.start(*stages)
+        if not OURS.check(f"{name}: started", wait_for(lambda: os.path.exists(pid))):	# pylint: disable=cell-var-from-loop
             continue
         if number == signal.SIGKILL:
             process.send_signal(number)
@@ -151,9 +162,9 @@ def test_killed(tmp):
             continue
         process.send_signal(number)
         status = process.wait()
-        OURS.check(f"{number.name}: leaves no process", status != 0 and wait_for(lambda: not alive(pid)))	# pylint: disable=cell-var-from-loop
+        OURS.check(f"{name}: leaves no process", status != 0 and wait_for(lambda: not alive(pid)))	# pylint: disable=cell-var-from-loop
         copy.stage("long", "true")
-        OURS.check(f"{number.name}: leaves no lock", copy.run("long")[1] == 0)
+        OURS.check(f"{name}: leaves no lock", copy.run("long")[1] == 0)
 
 
 def test_only_in(tmp):
