@@ -1,43 +1,63 @@
 #!/usr/bin/env bash
 # Write patches/, series, kernel-tree-overlay/, samples/ and MAINTAINERS-snippet
-# from a branch of build/linux.  Nothing in them depends on the day or machine.
+# from the branches of build/linux.  Nothing in them depends on the day or machine.
 #
-# usage: export.sh [BRANCH [DIRECTORY]]
+# usage: export.sh [REPOSITORY DIRECTORY]
 . "$(dirname "$0")/lib/common.sh"
+. "$top/scripts/lib/sets.sh"
 
-from=${1:-$branch}
+repo=${1:-$tree}
 dest=${2:-$top}
 need_tree
-plain_git rev-parse -q --verify "refs/heads/$from" >/dev/null ||
-	die "no branch $from in build/linux: run 'make apply'"
-[ "$dest" != "$top" ] || [ -z "$(plain_git status --porcelain)" ] ||
+
+repo_git() {
+	git -C "$repo" "$@"
+}
+
+repo_git rev-parse -q --verify "refs/heads/$branch" >/dev/null ||
+	die "no branch $branch in $repo: run 'make apply'"
+[ "$dest" != "$top" ] || [ -z "$(repo_git status --porcelain)" ] ||
 	die "build/linux has uncommitted changes: commit them (git commit --fixup) or stash them"
+read_sets "$repo"
 
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
 
-# Only a user's git tree has a commit that means something to others.
-base=()
-[ -z "$(plain_git config pci-shmem-bar.base)" ] || base=(--base=pristine)
+# format_patch ARGUMENT...: the same everywhere
+format_patch() {
+	repo_git format-patch -q --zero-commit --no-signature --full-index "$@"
+}
 
-# The cover letter's From: and Date: are the committer's.
-GIT_COMMITTER_NAME=$(plain_git log -1 --format=%an "$from")
-GIT_COMMITTER_EMAIL=$(plain_git log -1 --format=%ae "$from")
-GIT_COMMITTER_DATE=$(plain_git log -1 --format=%ai "$from")
-export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
-plain_git format-patch -q --cover-letter --cover-from-description=subject "${base[@]}" \
-	--zero-commit --no-signature --full-index -o "$new/patches" "pristine..$from"
-mv "$new/patches/0000-cover-letter.patch" "$new/$cover"
-(cd "$new/patches" && ls -- *.patch) > "$new/series"
+format_patch -o "$new/patches" "pristine..$branch"
+
+# A cover letter's From: and Date: are the committer's.  It has the number of the set's first
+# patch, and is not *.patch: git am stops at it.
+number=1
+for name in "${set_names[@]}"; do
+	range=${set_begin[$name]}..$(end_of "$name")
+	count=$(repo_git rev-list --count "$range")
+	echo "# set $name needs ${set_needs[$name]:-nothing}"
+	(cd "$new/patches" && ls -- *.patch) | sed -n "$number,$((number + count - 1))p"
+	if [ "$count" != 1 ]; then
+		GIT_COMMITTER_NAME=$(repo_git log -1 --format=%an "${set_end[$name]}") \
+		GIT_COMMITTER_EMAIL=$(repo_git log -1 --format=%ae "${set_end[$name]}") \
+		GIT_COMMITTER_DATE=$(repo_git log -1 --format=%ai "${set_end[$name]}") \
+			format_patch --cover-letter --cover-from-description=subject -o "$new/set" "$range"
+		mv "$new/set/0000-cover-letter.patch" "$new/patches/$(printf %04d "$number")-cover-$name.txt"
+		rm -r "$new/set"
+	fi
+	number=$((number + count))
+done > "$new/series"
+[ "$number" != 1 ] || die "no sets in $repo"
 
 mkdir "$new/kernel-tree-overlay" "$new/samples"
 ln -s ../samples "$new/kernel-tree-overlay/samples"
-plain_git diff --name-only --diff-filter=A pristine "$from" | while read -r file; do
+repo_git diff --name-only --diff-filter=A pristine "$branch" | while read -r file; do
 	mkdir -p "$(dirname "$new/kernel-tree-overlay/$file")"
-	plain_git show "$from:$file" > "$new/kernel-tree-overlay/$file"
+	repo_git show "$branch:$file" > "$new/kernel-tree-overlay/$file"
 done
 
-plain_git diff -U0 pristine "$from" -- MAINTAINERS | sed -n '/^+++/d; s/^+//p' > "$new/MAINTAINERS-snippet"
+repo_git diff -U0 pristine "$branch" -- MAINTAINERS | sed -n '/^+++/d; s/^+//p' > "$new/MAINTAINERS-snippet"
 
 for item in patches series kernel-tree-overlay samples MAINTAINERS-snippet; do
 	rm -rf "${dest:?}/$item"
@@ -45,6 +65,6 @@ for item in patches series kernel-tree-overlay samples MAINTAINERS-snippet; do
 done
 
 [ "$dest" = "$top" ] || exit 0
-git -C "$tree" config pci-shmem-bar.patches "$(sum_of "$top/patches")"
-git -C "$tree" config pci-shmem-bar.tip "$(git -C "$tree" rev-parse "$from")"
-note "$(wc -l < "$top/series") patches written"
+plain_git config pci-shmem-bar.patches "$(sum_of "$top/patches" "$top/series")"
+plain_git config pci-shmem-bar.state "$(state_of_branch)"
+note "$((number - 1)) patches in ${#set_names[@]} sets written"

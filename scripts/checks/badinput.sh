@@ -123,7 +123,7 @@ echo "/* mine */" >> "$copy/build/linux/drivers/pci/shmem_bar.c"
 before=$(sum_of "$copy/patches")
 expect "export of a dirty tree" "has uncommitted changes" "$copy/scripts/export.sh"
 check "which writes nothing" test "$before" = "$(sum_of "$copy/patches")"
-echo >> "$copy/patches/0000-cover-letter.txt"
+echo >> "$copy/series"
 expect "apply over uncommitted work" "has work that was not exported" "$copy/scripts/apply.sh"
 git -C "$copy/build/linux" commit -q -a -m mine
 expect "apply over unexported commits" "has work that was not exported" "$copy/scripts/apply.sh"

@@ -7,28 +7,21 @@
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
 
-# The base commit is known to some trees and not to others.
-without_base() {
-	mkdir -p "$2"
-	(cd "$1" && tar -c patches series kernel-tree-overlay samples MAINTAINERS-snippet) | tar -x -C "$2"
-	sed -i -e '/^base-commit: /d' -e '/^$/d' "$2/$cover"
-}
-
+# compare NAME REPOSITORY WHY
 compare() {
-	mkdir -p "$new/$1"
-	"$top/scripts/export.sh" "$1" "$new/$1"
-	without_base "$new/$1" "$new/have"
-	without_base "$top" "$new/want"
+	mkdir -p "$new/have" "$new/want"
+	"$top/scripts/export.sh" "$2" "$new/have"
+	(cd "$top" && tar -c patches series kernel-tree-overlay samples MAINTAINERS-snippet) | tar -x -C "$new/want"
 	if diff -ru --no-dereference "$new/want" "$new/have"; then
 		ok "$1"
 	else
-		not_ok "$1 # $2"
+		not_ok "$1 # $3"
 	fi
 	rm -rf "$new/want" "$new/have"
 }
 
 "$top/scripts/lib/am.sh"
-compare patches-applied "the files above differ from what patches/ produces: run 'make export'"
-compare "$branch" "build/linux has commits that are not exported: run 'make export'"
+compare patches-applied "$build/am" "the files above differ from what patches/ produces: run 'make export'"
+compare "$branch" "$tree" "build/linux has commits or cover letters that are not exported: run 'make export'"
 
 totals

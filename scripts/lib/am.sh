@@ -1,42 +1,53 @@
 #!/usr/bin/env bash
-# git am patches/ to the pristine tree, in a work tree of its own that holds
-# only the files they touch.  The result is the branch "patches-applied" of
-# build/linux, which carries the cover letter as its description.
+# git am patches/ to the pristine tree, in build/am, a repository that holds only
+# the files they touch.  It gets the branches of the sets in series, too, with the
+# cover letters as their descriptions.
 . "$(dirname "$0")/common.sh"
+. "$top/scripts/lib/clone.sh"
+. "$top/scripts/lib/sets.sh"
 
 need_tree
 work=$build/am
 patches=("$top"/patches/*.patch)
 
-cleanup() {
-	rm -rf "$work"
-	plain_git worktree prune
-}
-trap cleanup EXIT
-cleanup
-
-plain_git worktree add -q --no-checkout --detach "$work" pristine
-patched_files | sed 's|^|/|' |
-	plain_git -C "$work" sparse-checkout set --no-cone --stdin
-plain_git -C "$work" checkout -q --detach pristine
-
+new_clone "$work" "$tree" pristine
 if ! out=$(GIT_COMMITTER_NAME=series GIT_COMMITTER_EMAIL=series@localhost \
-	   plain_git -C "$work" -c core.hooksPath=/dev/null am -q --committer-date-is-author-date \
-	   "${patches[@]}" 2>&1); then
-	next=$(cat "$(plain_git -C "$work" rev-parse --git-path rebase-apply/next)")
+	   git -C "$work" am -q --committer-date-is-author-date "${patches[@]}" 2>&1); then
+	next=$(cat "$work/.git/rebase-apply/next")
 	echo "$out" >&2
 	die "${patches[next - 1]#"$top/"} does not apply to $(plain_git log -1 --format=%s pristine):" \
 		"$(grep -m1 ^error: <<< "$out")"
 fi
-plain_git branch -q -f patches-applied "$(plain_git -C "$work" rev-parse HEAD)"
+git -C "$work" branch -q -f "$branch" HEAD
 
 # The cover letter's own words end where git's list of commits begins.
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"; cleanup' EXIT
-git mailinfo "$tmp/body" /dev/null < "$top/$cover" > "$tmp/head"
-{
-	sed -n 's/^Subject: //p' "$tmp/head"
+words_of() {
+	git mailinfo "$work/.git/body" /dev/null < "$1" | sed -n 's/^Subject: //p'
 	echo
-	sed '/^[^ ].* ([0-9]*):$/,$d' "$tmp/body"
-} > "$tmp/description"
-plain_git config branch.patches-applied.description "$(cat "$tmp/description")"
+	sed '/^[^ ].* ([0-9]*):$/,$d' "$work/.git/body"
+}
+
+# end_set COMMIT: the set $name ends there.
+end_set() {
+	local end letter
+
+	end=$(end_of "$name")
+	[ "$name" = "$branch" ] || git -C "$work" branch -q "$end" "$1"
+	git -C "$work" config "branch.$end.needs" "$needs"
+	for letter in "$top"/patches/*-cover-"$name".txt; do
+		[ ! -e "$letter" ] || git -C "$work" config "branch.$end.description" "$(words_of "$letter")"
+	done
+}
+
+commit=pristine name='' needs=''
+while read -r line; do
+	case $line in
+	"# set "*)
+		[ -z "$name" ] || end_set "$commit"
+		read -r name needs <<< "${line#"# set "}"
+		needs=${needs#needs } needs=${needs#nothing} ;;
+	[!#]*)
+		read -r commit || die "series has more patches than patches/" ;;
+	esac <&3
+done < "$top/series" 3< <(git -C "$work" rev-list --reverse "pristine..$branch")
+[ -z "$name" ] || end_set "$commit"

@@ -9,7 +9,6 @@ build=${PCI_SHMEM_BUILD:-$top/build}	# trees.sh has one for each other tree
 tree=$build/linux			# the kernel tree one works in
 each=$build/each/linux			# one commit of it after the other
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
-cover=patches/0000-cover-letter.txt	# not *.patch: git am stops at it
 export LC_ALL=C
 PATH=$PATH:/usr/sbin			# depmod, after a plain su
 
