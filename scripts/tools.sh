@@ -47,6 +47,8 @@ check /usr/lib/python3/dist-packages/git python3-git
 check shellcheck shellcheck
 check codespell codespell
 check b4 b4
+check /usr/lib/git-core/git-send-email git-email
+check /usr/share/perl5/Mail/Address.pm libmailtools-perl
 check quilt quilt
 check sparse sparse
 check spatch coccinelle

@@ -5,7 +5,7 @@
 # with COMMIT checked out: of its files, those that patches/ touch, and those that match PATTERN.
 new_clone() {
 	rm -rf "$1"
-	git clone -q --shared --no-checkout "$2" "$1"
+	git clone -q --shared --no-checkout -c core.autocrlf=false "$2" "$1"
 	git -C "$1" config core.hooksPath /dev/null
 	# .gitattributes says how diffs name the function they are in.
 	{ patched_files | sed 's|^|/|'; printf '%s\n' /.gitattributes "${@:4}"; } |

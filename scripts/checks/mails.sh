@@ -1,0 +1,225 @@
+#!/usr/bin/env bash
+# Are the mails of each set what its maintainers can take?  Writes them, for a sender who does
+# not exist, from a copy of build/linux, and looks at them with what reads mails: checkpatch,
+# b4, git send-email.  Nothing is sent: the mail server is /bin/false, and there is no network
+# on machines that let us do without.
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/checkpatch.sh"
+. "$top/scripts/lib/sets.sh"
+. "$top/scripts/lib/clone.sh"
+
+need_tree
+scratch=$build/mails-check
+copy=$scratch/build/linux
+sender='Test Sender <test@example.org>'
+
+trap 'rm -rf "$scratch"' EXIT
+rm -rf "$scratch"
+mkdir -p "$scratch"/{home,anybody,build}
+cat > "$scratch/home/.gitconfig" <<'CONFIG'
+[user]
+	name = Test Sender
+	email = test@example.org
+[sendemail]
+	smtpServer = /bin/false
+CONFIG
+
+offline=()
+! unshare -rn true 2>/dev/null || offline=(unshare -rn)
+
+# as HOME COMMAND...: with the settings there, and no other
+as() {
+	"${offline[@]}" env -i PATH="/usr/bin:$PATH" LC_ALL=C HOME="$scratch/$1" GIT_CONFIG_NOSYSTEM=1 \
+		PCI_SHMEM_BUILD="$scratch/build" "${@:2}"
+}
+
+copy_git() {
+	git -C "$copy" -c user.name=copy -c user.email=copy@localhost "$@"
+}
+
+# copy_branches: the branches and what is known of them, as build/linux has them
+copy_branches() {
+	local name end key
+
+	new_clone "$copy" "$tree" pristine
+	for name in "${set_names[@]}"; do
+		end=$(end_of "$name")
+		copy_git branch -q -f "$end" "${set_end[$name]}"
+		for key in needs description; do
+			copy_git config "branch.$end.$key" "$(plain_git config "branch.$end.$key")"
+		done
+	done
+	copy_git config rebase.updateRefs true
+}
+
+# try NAME FUNCTION ARGUMENT...  In the background, because bash ignores -e in a condition.
+try() {
+	"${@:2}" > "$scratch/log" 2>&1 &
+	if wait $!; then
+		ok "$1"
+	else
+		not_ok "$1"
+		tail -n 20 "$scratch/log" | sed 's/^/    /'
+	fi
+}
+
+# header NAME FILE: all of a mail's, as one line each
+header() {
+	sed '/^$/q' "$2" | sed -z 's/\n[ \t]\+/ /g' | sed -n "s/^$1: //ip"
+}
+
+# refused TEXT COMMAND...
+refused() {
+	local said
+
+	said=$("${@:2}" 2>&1) && die "was accepted: $said"
+	grep -F -e "$1" <<< "$said" || die "says: $said"
+}
+
+# Each mail has the same people and lists, and hangs on the first.
+one_thread() {
+	local first=$1 mail
+
+	for mail in "${@:2}"; do
+		[ "$(header To "$mail")" = "$(header To "$first")" ]
+		[ "$(header Cc "$mail")" = "$(header Cc "$first")" ]
+		[ "$(header In-Reply-To "$mail")" = "$(header Message-Id "$first")" ]
+	done
+}
+
+# The lists of each set's tree; more, or another, is for a person to look at.
+lists_of() {
+	case $1 in
+	kernfs)		echo driver-core@lists.linux.dev ;;
+	vmwgfx)		echo dri-devel@lists.freedesktop.org ;;
+	qxl)		echo dri-devel@lists.freedesktop.org spice-devel@lists.freedesktop.org \
+				virtualization@lists.linux.dev ;;
+	pci-enable)	echo kunit-dev@googlegroups.com kvm@vger.kernel.org linux-doc@vger.kernel.org \
+				linux-kselftest@vger.kernel.org linux-pci@vger.kernel.org workflows@vger.kernel.org ;;
+	pci-shmem-bar)	echo dri-devel@lists.freedesktop.org driver-core@lists.linux.dev \
+				kunit-dev@googlegroups.com linux-doc@vger.kernel.org linux-kselftest@vger.kernel.org \
+				linux-pci@vger.kernel.org spice-devel@lists.freedesktop.org \
+				virtualization@lists.linux.dev ;;
+	esac
+}
+
+addressees() {
+	diff <(tr ' ' '\n' <<< "$(lists_of "$name") linux-kernel@vger.kernel.org" | sort) \
+		<(header Cc "$out/0000-cover-letter.patch" | tr ',' '\n' | tr -d ' ' | sort)
+	[ -n "$(header To "$out/0000-cover-letter.patch")" ]
+}
+
+# What each need's patches are, as git patch-id says, in the order of the series
+base_information() {
+	local need
+
+	grep -qx "base-commit: $(plain_git rev-parse pristine)" "$out/0000-cover-letter.patch"
+	diff <(for need in ${set_needs[$name]}; do
+			plain_git log --reverse -p "${set_begin[$need]}..${set_end[$need]}" | plain_git patch-id --stable
+	       done | sed 's/\([^ ]*\) .*/prerequisite-patch-id: \1/' | sort) \
+		<(grep '^prerequisite-patch-id: ' "$out/0000-cover-letter.patch" | sort)
+}
+
+# patches_in DIR: without the cover letter
+patches_in() {
+	patches=("$1"/*.patch)
+	patches=("${patches[@]:1}")
+}
+
+unsigned() {
+	as home "$top/scripts/mails.sh" "$name" "$out"
+	[ "$(find "$out" -name '*.patch' | wc -l)" = $((count + 1)) ]
+	! grep -l '^Signed-off-by:\|test@example.org' "$out"/* || false
+	refused "has the template subject" \
+		as home git -C "$copy" send-email --dry-run --confirm=never "$out"/*.patch
+}
+
+signed() {
+	local mail
+
+	as home env SIGNOFF=yes "$top/scripts/mails.sh" "$name" "$out"
+	patches_in "$out"
+	[ "$(find "$out" -name '*.patch' | wc -l)" = $((count + 1)) ]
+	for mail in "$out"/*.patch; do
+		[ "$(header From "$mail")" = "$sender" ]
+	done
+	for mail in "${patches[@]}"; do
+		[ "$(grep '^Signed-off-by:' "$mail")" = "Signed-off-by: $sender" ]
+	done
+	one_thread "$out"/*.patch
+}
+
+# What git send-email would do: all that the headers say, and stable where a patch says so.
+sendable() {
+	as home git -C "$copy" send-email --dry-run --confirm=never "$out"/*.patch > "$scratch/sent"
+	[ "$(grep -c '^Dry-OK\|^Result: OK' "$scratch/sent")" = $((count + 1)) ]
+	[ "$(grep -c '^RCPT TO:<stable@vger.kernel.org>' "$scratch/sent")" = "$(grep -l '^Cc: stable@' "${patches[@]}" | wc -l)" ]
+}
+
+# As its maintainer would take it: the thread from a mailbox, on the tree and what is needed
+b4_am() {
+	local need
+
+	cat "$out"/*.patch > "$scratch/mbox"
+	copy_git checkout -q --detach pristine
+	for need in ${set_needs[$name]}; do
+		plain_git format-patch --stdout --full-index "${set_begin[$need]}..${set_end[$need]}" | copy_git am -q
+	done
+	(cd "$copy" && as home b4 am -m "$scratch/mbox" -o -) | copy_git am -q
+	# MAINTAINERS says who sends it; all else is the branch's.
+	[ "$(copy_git log -"$count" --format=%an%ae | sort -u)" = "Test Sendertest@example.org" ]
+	diff <(copy_git diff "HEAD~$count" HEAD -- . ':!MAINTAINERS' | git patch-id) \
+		<(plain_git diff "$range" -- . ':!MAINTAINERS' | git patch-id)
+	copy_git diff "HEAD~$count" HEAD -- MAINTAINERS > "$scratch/maintainers"
+}
+
+# The one who sends an entry is in it.
+maintainer() {
+	diff <(sed "1a M:	$sender
+		s/^S:.*/S:	Maintained/; /^\$/d" "$top/MAINTAINERS-snippet") \
+		<(sed -n '/^+++/d; s/^+//p' "$scratch/maintainers" | sed '/^$/d')
+}
+
+# A second version of a set, changed as README.md says: one patch, and nothing else
+v2() {
+	local file=drivers/gpu/drm/qxl/qxl_irq.c cover=$scratch/v2/v2-0000-cover-letter.patch
+
+	copy_git checkout -q "$branch"
+	echo '/* Changed in v2 */' >> "$copy/$file"
+	copy_git commit -q -a --fixup "$(copy_git log -1 --format=%H "set/vmwgfx..set/qxl" -- $file)"
+	GIT_SEQUENCE_EDITOR=true copy_git rebase -q -i --autosquash pristine
+	as home env SIGNOFF=yes V=2 PREV="$scratch/signed-qxl" "$top/scripts/mails.sh" qxl "$scratch/v2"
+	cat "$cover"
+	header Subject "$cover" | grep '^\[PATCH v2 00/'
+	[ "$(grep -cE '^ *[0-9]+: +[0-9a-f]+ = +[0-9]+: ' "$cover")" = $((count - 1)) ]
+	[ "$(grep -cE '^ *[0-9]+: +[0-9a-f]+ ! +[0-9]+: ' "$cover")" = 1 ]
+	[ "$(grep '^    [-+]' "$cover")" = '    ++/* Changed in v2 */' ]
+}
+
+read_sets "$tree"
+copy_branches
+for name in "${set_names[@]}"; do
+	range=${set_begin[$name]}..${set_end[$name]}
+	count=$(plain_git rev-list --count "$range")
+	[ "$count" != 1 ] || die "set $name has no cover letter, and this script wants one"
+	out=$scratch/unsigned-$name
+	try "$name: unsigned mails are no mails to send" unsigned
+	out=$scratch/signed-$name
+	try "$name: signed mails" signed
+	patches_in "$out"
+	try "$name: lists" addressees
+	try "$name: base-commit, prerequisite-patch-id" base_information
+	try "$name: git send-email --dry-run" sendable
+	try "$name: checkpatch, with the sign-off" checkpatch -q "${patches[@]}"
+	try "$name: b4 am" b4_am
+	[ ! -s "$scratch/maintainers" ] || try "$name: MAINTAINERS names the sender" maintainer
+done
+name=qxl count=$(plain_git rev-list --count "${set_begin[qxl]}..${set_end[qxl]}")
+try "v2 with a range-diff" v2
+try "no sign-off without a name" refused "git does not know who you are" \
+	as anybody env SIGNOFF=yes "$top/scripts/mails.sh" qxl "$scratch/none"
+try "no second version without a first" refused "wants PREV=" as home env V=2 "$top/scripts/mails.sh" qxl "$scratch/none"
+try "no set of another name" refused "which set?" as home "$top/scripts/mails.sh" nothing "$scratch/none"
+try "not over other mails" refused "is not empty" as home "$top/scripts/mails.sh" qxl "$scratch/signed-qxl"
+totals
