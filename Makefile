@@ -6,10 +6,11 @@ BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 # of two processors idle.
 CHECK = tools:check disk:14 shellcheck fetch judges apply mutations users sync cover checkpatch \
 	+each build:plain boot:plain:sample \
-	+static build:debug \
-	+badinput build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
-	+ways boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 \
-	boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm \
+	+sets build:debug \
+	+static build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
+	+badinput boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 \
+	+ways boot:plain:stress:1000 boot:plain:hotplug:100 \
+	+sending boot:plain:mailbox:100000 boot:plain:drm \
 	+kunit boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
 	boot:debug:hotplug:10 boot:debug:drm
 
@@ -19,10 +20,10 @@ SOAK = tools:check:soak disk:20 fetch apply build:plain \
 	build:debug boot:debug:walk:5000 boot:debug:stress:100 boot:debug:hotplug:50 \
 	build:kcsan boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit trees
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot trees
 
 .PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch ways each static shellcheck judges badinput kunit drm trees clean
+	sync checkpatch ways sending each sets mails static shellcheck judges badinput kunit drm trees clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
@@ -34,11 +35,14 @@ help:
 	@echo 'make apply       git am patches/ to its branch pci-shmem-bar'
 	@echo 'make build       build the kernel that boot needs'
 	@echo 'make export      write patches/ and the rest from the branch'
+	@echo 'make mails       SET=NAME OUT=DIR: write the mails of a set; sends nothing'
 	@echo
 	@echo 'make sync        is what is committed here what the patches produce?'
 	@echo 'make checkpatch  checkpatch --strict on every patch'
-	@echo 'make ways        git am, b4, quilt, b4 send and a v2, as README.md says'
+	@echo 'make ways        git am, b4, quilt, and sending a set, as README.md says'
+	@echo 'make sending     the mails of all sets, read by b4, checkpatch and git send-email'
 	@echo 'make each        does every commit compile alone, without a new warning?'
+	@echo 'make sets        does each set apply, compile, boot and pass without the others?'
 	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make judges      do the scripts that judge the tests see a failure?'
@@ -48,6 +52,7 @@ help:
 	@echo 'make trees       the series on other trees; writes the table in README.md'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
+	@echo 'SIGNOFF=yes TREE=DIR V=2 PREV=DIR: for mails, see README.md'
 	@echo 'KERNEL_SRC=DIR   a git tree or extracted tarball to use instead of a download'
 	@echo 'ACCEL=kvm        boot with KVM instead of TCG'
 	@echo 'SEED=N           repeat a test with the memory contents of an earlier one'
@@ -74,7 +79,7 @@ fetch:
 apply:
 	@scripts/run.sh tools:boot disk:6 fetch apply
 
-sync checkpatch ways each static kunit:
+sync checkpatch ways sending each static kunit:
 	@scripts/run.sh tools:check fetch apply $@
 
 badinput:
@@ -89,8 +94,14 @@ trees:
 shellcheck judges:
 	@scripts/run.sh tools:check fetch $@
 
+sets:
+	@scripts/run.sh tools:check fetch apply sets sets:boot
+
 export:
 	@scripts/export.sh
 
+mails:
+	@scripts/mails.sh "$(SET)" "$(OUT)"
+
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/ways build/trees build/mutate
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/mails build/sets build/ways build/trees build/mutate

@@ -12,6 +12,8 @@ claim=$top/scripts/guest/claim
 case $name in
 plain|debug)
 	parts=(x86_64 tests drm "$name") ;;
+set)
+	parts=(x86_64 tests drm plain) ;;
 kcsan)
 	parts=(x86_64 tests kcsan) ;;
 overlay)
@@ -19,7 +21,7 @@ overlay)
 i386|arm64|riscv64|ppc64)
 	parts=("$name" tests builtin) ;;
 *)
-	die "no kernel of that name: plain, debug, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;
+	die "no kernel of that name: plain, debug, set, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;
 esac
 
 fragments=()
@@ -34,6 +36,16 @@ ppc64)		export ARCH=powerpc CROSS_COMPILE=powerpc64-linux-gnu- ;;
 esac
 
 need_tree
+
+# A set alone has not all of the options.
+if [ "$name" = set ]; then
+	mkdir -p "$out"
+	awk 'FNR == NR { known["CONFIG_" $2]; next }
+	     { option = $0; sub(/=.*/, "", option) }
+	     option in known' <(git -C "$tree" grep -hE '^(menu)?config ' -- '*Kconfig*') FS=' ' \
+		"${fragments[@]}" > "$out/known.config"
+	fragments=("$out/known.config")
+fi
 
 # Nothing to do for make either if neither the sources nor the rest changed.
 state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "$claim"

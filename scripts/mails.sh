@@ -76,8 +76,7 @@ start_at() {
 	done
 }
 
-# get_maintainer.pl wants to see that this is a kernel tree.
-with_settings new_clone "$work" "$source" "$base" '/*' '!/*/' '/*/Kconfig' '/*/Makefile' /scripts/get_maintainer.pl
+with_settings new_clone "$work" "$source" "$base" "${kernel_tree[@]}"
 echo "$(plain_git rev-parse --absolute-git-dir)/objects" >> "$work/.git/objects/info/alternates"
 
 if [ "$version" != 1 ]; then

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The ways people take and send the patches: the commands of README.md, word for
 # word, in a clone of build/linux with little more than the files they touch.
-# Nothing is sent: b4 writes to a directory, the mail server is /bin/false, and
-# there is no network on machines that let us do without.
+# Nothing is sent: the mail server is /bin/false, and there is no network on
+# machines that let us do without.
 # shellcheck disable=SC2016 # the variables in the commands are the reader's
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
-. "$top/scripts/lib/checkpatch.sh"
+. "$top/scripts/lib/clone.sh"
 
 need_tree
 plain_git rev-parse -q --verify "refs/heads/$branch" >/dev/null ||
@@ -35,8 +35,8 @@ offline=()
 in_clone() {
 	(cd "$clone" && "${offline[@]}" env -i PATH="/usr/bin:$PATH" LC_ALL=C \
 		HOME="$scratch/home" GIT_CONFIG_NOSYSTEM=1 GIT_SEQUENCE_EDITOR=true \
-		REPO="$top" BASE=pristine MBOX="$scratch/mbox" COVER="$scratch/cover" \
-		OUT="$scratch/out" "$@")
+		REPO="$top" MBOX="$scratch/mbox" SET=vmwgfx TREE="$clone" \
+		OUT="$scratch/out" NEXT="$scratch/next" "$@")
 }
 
 # readme LINE: run it, if README.md has it.
@@ -123,79 +123,25 @@ quilt_pop() {
 	same_files pristine
 }
 
-sign_off() {
-	start taken pristine
-	readme 'git checkout -b shmem-bar $BASE'
-	readme 'git am --signoff $REPO/patches/*.patch'
-	readme "git rebase --exec 'git commit --amend --no-edit --reset-author' \$BASE"
-	same_files "origin/$branch"
-	diff <(log_of "origin/$branch" "$sender%n%BSigned-off-by: $sender%n") <(log_of HEAD)
-	in_clone git branch signed
-}
-
 no_sign_off() {
 	! grep '^Signed-off-by:' "$top"/patches/*
 }
 
-# The sample is added by one patch and touched by no other.
-v2() {
-	local file=samples/pci/ivshmem_sample.c out=$scratch/out
-	local cover=$out/v2-0000-cover-letter.patch
-
-	rm -rf "$out"
-	start shmem-bar signed
-	readme 'git tag shmem-bar-v1'
-	echo '/* Changed in v2 */' >> "$clone/$file"
-	in_clone git commit -q -a --fixup "$(in_clone git log -1 --format=%H -- $file)"
-	readme 'git rebase -i --autosquash $BASE'
-	readme 'git format-patch -v2 --cover-letter --range-diff=$BASE..shmem-bar-v1 -o $OUT $BASE'
-	cat "$cover"
-	# One patch changed, in that line; the others did not.
-	[ "$(grep -cE '^ *[0-9]+: +[0-9a-f]+ = +[0-9]+: ' "$cover")" = $((${#patches[@]} - 1)) ]
-	[ "$(grep -cE '^ *[0-9]+: +[0-9a-f]+ ! +[0-9]+: ' "$cover")" = 1 ]
-	[ "$(grep '^    [-+]' "$cover")" = '    ++/* Changed in v2 */' ]
-	in_clone git branch changed
+# README's section, from top to bottom, for one set
+sending() {
 	start taken pristine
-	in_clone git am -q --empty=drop "$out"/*.patch	# not the cover letter
-	same_commits changed
+	readme 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE'
+	readme 'rm -r $OUT'
+	readme 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE SIGNOFF=yes'
+	readme 'git -C $TREE send-email --dry-run $OUT/*.patch'
+	cat "$scratch"/out/*.patch > "$scratch/sent"
+	in_clone b4 am -m "$scratch/sent" -o - | in_clone git am -q
+	in_clone git log --format='%an <%ae>' pristine.. | grep -vxF "$sender" && die "by somebody else"
+	readme 'make -C $REPO mails SET=$SET OUT=$NEXT TREE=$TREE SIGNOFF=yes V=2 PREV=$OUT'
+	grep -h '^Subject: \[PATCH v2 00/' "$scratch"/next/*
 }
 
-b4_send() {
-	local out=$scratch/out mails
-
-	rm -rf "$out"
-	start shmem-bar signed
-	readme 'git -C $REPO/build/linux config branch.pci-shmem-bar.description > $COVER'
-	readme 'b4 prep -e $BASE'
-	readme 'EDITOR="cp $COVER" b4 prep --edit-cover'
-	readme 'b4 prep --auto-to-cc'
-	readme 'b4 send -o $OUT --no-sign'
-	cat "$out"/0000-*
-	diff <(sed '1,2d' "$scratch/cover") <(sed '1,/^$/d; /^---$/,$d' "$out"/0000-* | sed '$d')
-	grep -qxF "Subject: [PATCH 00/${#patches[@]}] $(head -n 1 "$scratch/cover")" "$out"/0000-*
-	# Its parent, with b4 0.12 and prep-cover-strategy=branch-description.
-	grep -qx "base-commit: $(in_clone git rev-parse pristine)" "$out"/0000-*
-	sed '/^$/q' "$out"/0000-* | grep 'linux-pci@vger.kernel.org'
-	start taken pristine
-	mails=("$out"/*.eml)
-	in_clone git am -q "${mails[@]:1}"	# without the cover letter
-	same_commits signed
-}
-
-b4_checkpatch() {
-	local mails=("$scratch"/out/*.eml)
-
-	[ ${#mails[@]} = $((${#patches[@]} + 1)) ] || die "${#mails[@]} mails"
-	checkpatch -q "${mails[@]:1}"
-}
-
-plain_git -c advice.detachedHead=false clone -q --shared --no-checkout --branch pristine "$tree" "$clone"
-{
-	patched_files | sed 's|^|/|'
-	# For get_maintainer.pl, which wants to see that this is a kernel tree.
-	printf '%s\n' '/*' '!/*/' '/*/Kconfig' '/*/Makefile' /scripts/get_maintainer.pl
-} | in_clone git sparse-checkout set --no-cone --stdin
-in_clone git checkout -q --detach pristine
+new_clone "$clone" "$tree" pristine "${kernel_tree[@]}"
 
 try "git am" git_am
 try "a thread of mails can be made of it" make_mbox
@@ -204,9 +150,6 @@ try "b4 shazam" b4_shazam
 try "quilt push" quilt_push
 try "quilt pop" quilt_pop
 try "patches/ has no Signed-off-by" no_sign_off
-try "git am --signoff, and the sender as author" sign_off
-try "v2 with a range-diff" v2
-try "b4 prep and b4 send to a directory" b4_send
-try "checkpatch on what b4 sends" b4_checkpatch
+try "sending a set, as README.md says" sending
 
 totals

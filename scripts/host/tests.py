@@ -2,6 +2,7 @@
 """The tests: which program of guest/ runs on which devices, what the host does meanwhile,
 and which tests may be skipped.
 """
+import functools
 import mmap
 import os
 import re
@@ -94,9 +95,13 @@ def sample(run):
     pair.check()
 
 
+# KCSAN's kernel has no failing allocations.  The set of kernfs alone has no sample driver.
+STRESS_SKIPS = {"kcsan": ["driver.every_allocation_fails"], "set": ["driver.*"]}
+
+
 def stress(run):
-    run.judge(run.boot("guest", Pair(run).devices()), may_skip=may_skip(run) +
-              (["driver.every_allocation_fails"] if run.kernel.name == "kcsan" else []))
+    run.judge(run.boot("guest", Pair(run).devices()),
+              may_skip=may_skip(run) + STRESS_SKIPS.get(run.kernel.name, []))
 
 
 def unassigned(run):
@@ -409,7 +414,7 @@ DRM_BOOTS = {
 }
 
 
-def drm(run):
+def drm(run, driver=""):
     def start(name, boot):
         screen = Screen(run, name, boot.spare)
         devices = [arg for device in boot.devices for arg in ("-device", device)]
@@ -418,7 +423,7 @@ def drm(run):
 
     # Two at a time, as one guest does not keep two processors busy
     boots = [(name, boot) for name, boot in DRM_BOOTS.items()
-             if boot.debug or run.kernel.name != "debug"]
+             if name.startswith(driver) and (boot.debug or run.kernel.name != "debug")]
     for i in range(0, len(boots), 2):
         guests = [start(*item) for item in boots[i:i + 2]]
         for guest, (name, boot) in zip(guests, boots[i:i + 2]):
@@ -428,3 +433,4 @@ def drm(run):
 
 TESTS = {test.__name__: (test.__name__, test) for test in
          (sample, stress, unassigned, faults, walk, kunit, hotplug, mailbox, drm)}
+TESTS.update({driver: ("drm", functools.partial(drm, driver=driver)) for driver in ("vmwgfx", "qxl")})

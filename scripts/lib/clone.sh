@@ -1,5 +1,8 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # Sourced after common.sh by those that apply patches/ in a repository of their own.
+
+# What get_maintainer.pl wants to see, to take it for a kernel tree
+kernel_tree=('/*' '!/*/' '/*/Kconfig' '/*/Makefile' /scripts/get_maintainer.pl)
 
 # new_clone DIR SOURCE COMMIT [PATTERN...]: a repository that borrows the objects of SOURCE,
 # with COMMIT checked out: of its files, those that patches/ touch, and those that match PATTERN.

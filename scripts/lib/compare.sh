@@ -78,3 +78,45 @@ what_says() {
 only_in() {
 	comm -23 <(sort "$1") <(sort "$2")
 }
+
+# sparse 0.6.4 needs help, or kbuild finds it unfit and silently goes without:
+# it does not know __typeof_unqual__.  It cannot tell the length of a string in
+# the static_assert() of MODULE_ macros either, calls that an error, and then
+# says nothing else about the file.
+sparse="sparse -D__typeof_unqual__=__typeof__ -D'__builtin_strlen(s)=(sizeof(s)-1)'"
+
+gcc=$build/kernel-each
+nopci=("$top"/scripts/configs/{base,nopci}.config)
+
+# all_say: of what is in build/each/linux, with gcc (W=1, which includes kernel-doc) and
+# sparse, and without PCI
+all_say() {
+	what_says "$gcc" W=1 C=1 CHECK="$sparse" || echo "does not compile"
+
+	configure_each "$gcc-nopci" "${nopci[@]}"
+	[ -e "$gcc-nopci/said" ] || rm -rf "$gcc-nopci"/{drivers,fs,samples}
+	says "$gcc-nopci" W=1 drivers/ fs/ samples/ || echo "does not compile without PCI"
+}
+
+# say_before: what they say of the pristine tree
+say_before() {
+	go_to pristine
+	mkdir -p "$gcc"
+	all_say > "$gcc/before"
+	! grep "does not compile" "$gcc/before" || die "the pristine tree does not compile: see $gcc*/log"
+	# Or a sparse that does not work would find nothing in the series either.
+	grep -q '^drivers/gpu/drm/qxl/.*different address spaces' "$gcc/before" ||
+		die "sparse does not say of the pristine qxl what it should: see $gcc/log"
+}
+
+# new_to_say: what they say now, and did not before
+new_to_say() {
+	all_say > "$gcc/after"
+	only_in "$gcc/after" "$gcc/before"
+}
+
+# need_all_options: was all of that compiled in the end?
+need_all_options() {
+	need_options "$gcc" "${touch_all[@]}"
+	need_options "$gcc-nopci" "${nopci[1]}"
+}

@@ -153,8 +153,14 @@ signed() {
 # What git send-email would do: all that the headers say, and stable where a patch says so.
 sendable() {
 	as home git -C "$copy" send-email --dry-run --confirm=never "$out"/*.patch > "$scratch/sent"
-	[ "$(grep -c '^Dry-OK\|^Result: OK' "$scratch/sent")" = $((count + 1)) ]
-	[ "$(grep -c '^RCPT TO:<stable@vger.kernel.org>' "$scratch/sent")" = "$(grep -l '^Cc: stable@' "${patches[@]}" | wc -l)" ]
+	[ "$(grep -c '^Result: OK' "$scratch/sent")" = $((count + 1)) ]
+	[ "$(grep -c '^(body) Adding cc: stable@vger.kernel.org' "$scratch/sent")" = \
+		"$(grep -l '^Cc: stable@' "${patches[@]}" | wc -l)" ]
+}
+
+clean() {
+	[ ${#patches[@]} = "$count" ]
+	checkpatch -q "${patches[@]}"
 }
 
 # As its maintainer would take it: the thread from a mailbox, on the tree and what is needed
@@ -211,7 +217,7 @@ for name in "${set_names[@]}"; do
 	try "$name: lists" addressees
 	try "$name: base-commit, prerequisite-patch-id" base_information
 	try "$name: git send-email --dry-run" sendable
-	try "$name: checkpatch, with the sign-off" checkpatch -q "${patches[@]}"
+	try "$name: checkpatch, with the sign-off" clean
 	try "$name: b4 am" b4_am
 	[ ! -s "$scratch/maintainers" ] || try "$name: MAINTAINERS names the sender" maintainer
 done

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Is each set good alone, on the pristine tree with only the sets it needs?  Does it apply,
+# and not without one of those; and compile without a new warning?  Or, with "boot", pass the
+# tests that concern it?
+#
+# usage: sets.sh [boot]
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/kernel.sh"
+. "$top/scripts/lib/compare.sh"
+. "$top/scripts/lib/clone.sh"
+. "$top/scripts/lib/sets.sh"
+
+need_tree
+work=$build/sets		# a build/ of its own, for the kernels that boot
+am=$work/am
+mkdir -p "$work"
+
+# am NAME...: apply these sets, one after the other, as git am does it
+am() {
+	local name
+
+	rm -rf "$am/.git/rebase-apply"
+	git -C "$am" checkout -q -f --detach pristine
+	for name; do
+		plain_git format-patch --stdout --full-index "${set_begin[$name]}..${set_end[$name]}" |
+			GIT_COMMITTER_NAME=sets GIT_COMMITTER_EMAIL=sets@localhost \
+			git -C "$am" am -q --committer-date-is-author-date 2> "$am/.git/log" || return
+	done
+}
+
+# tests_of NAME: what is to pass in its kernel
+tests_of() {
+	case $1 in
+	kernfs)		echo stress:1000 ;;
+	vmwgfx|qxl)	echo "$1" ;;
+	pci-enable)	echo kunit ;;
+	pci-shmem-bar)	echo sample kunit qxl vmwgfx ;;
+	esac
+}
+
+# compiles NAME: what is in $am
+compiles() {
+	plain_git fetch -q --no-tags "$am" HEAD
+	go_to FETCH_HEAD
+	ok_if_empty "$1 compiles" "$(new_to_say)"
+}
+
+# passes NAME: the tests that concern it, on a kernel of what is in $am
+passes() {
+	local test words
+
+	plain_git fetch -q --no-tags "$am" HEAD
+	if [ ! -e "$work/linux/.git" ]; then
+		plain_git worktree prune
+		plain_git worktree add -q --detach "$work/linux" FETCH_HEAD
+	fi
+	plain_git -C "$work/linux" checkout -q -f --detach FETCH_HEAD
+	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$work/$1.log" 2>&1; then
+		not_ok "$1 # does not build, see $work/$1.log"
+		return
+	fi
+	for test in $(tests_of "$1"); do
+		IFS=: read -ra words <<< "$test"
+		# Indented, as the count is not that of this stage
+		if PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set "${words[@]}" > "$work/$1-$test.log" 2>&1; then
+			ok "$1: $test: $(tail -n 1 "$work/$1-$test.log")"
+		else
+			not_ok "$1: $test"
+			sed 's/^/    /' "$work/$1-$test.log" | tail -n 40
+		fi
+	done
+}
+
+read_sets "$tree"
+new_clone "$am" "$tree" pristine
+[ -n "${1:-}" ] || say_before
+for name in "${set_names[@]}"; do
+	read -ra needs <<< "${set_needs[$name]}"
+	if ! am "${needs[@]}" "$name"; then
+		not_ok "$name # does not apply with ${needs[*]:-nothing}: $(grep -m1 '^error:' "$am/.git/log")"
+	elif [ -n "${1:-}" ]; then
+		passes "$name"
+	else
+		ok "$name applies with ${needs[*]:-nothing}"
+		compiles "$name"
+		for need in "${needs[@]}"; do
+			mapfile -t others < <(printf '%s\n' "${needs[@]}" | grep -vx "$need")
+			if am "${others[@]}" "$name"; then
+				not_ok "$name # applies without $need: does it need that?"
+			else
+				ok "$name does not apply without $need"
+			fi
+		done
+	fi
+done
+[ -n "${1:-}" ] || need_all_options
+totals
