@@ -1,15 +1,38 @@
 #!/usr/bin/env bash
-# Do the cover letter's counts of lines, driver by driver, come from this branch?
+# Is what the cover letters of the sets say of numbers, and of each other, so on the branch?
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/sets.sh"
+
+# same NAME IS WRITTEN
+same() {
+	if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1 # is $2, not ${3:-there}"; fi
+}
+
+letter_of() {
+	plain_git config "branch.$(end_of "$1").description"
+}
 
 need_tree
-letter=$(plain_git config "branch.$branch.description")
+read_sets "$tree"
+for name in "${set_names[@]}"; do
+	letter=$(letter_of "$name")
+	# What is listed by number, as in "  9-10   drm_dev_enter() ..."
+	listed=$(sed -nE 's/^  ([0-9]+-)?([0-9]+)  +[^0-9 ].*/\2/p' <<< "$letter" | tail -n 1)
+	count=$(plain_git rev-list --count "${set_begin[$name]}..${set_end[$name]}")
+	[ -z "$listed" ] || same "$name: the last patch" "$count" "$listed"
+	for need in ${set_needs[$name]}; do
+		subject=$(letter_of "$need" | head -n 1)
+		same "$name: needs $need" "$subject" "$(sed -n 's/^  //p' <<< "$letter" | grep -xF -e "$subject")"
+	done
+done
+
+# Lines of the drivers in the helper's set
+letter=$(letter_of "$branch")
 while read -r driver path; do
-	counted=$(plain_git diff --shortstat pristine "$branch" -- "$path/*.[ch]" |
+	counted=$(plain_git diff --shortstat "${set_begin[$branch]}" "$branch" -- "$path/*.[ch]" |
 		sed -E 's/.* ([0-9]+) insertion.* ([0-9]+) deletion.*/+\1 -\2/')
-	written=$(sed -nE "s/^  $driver +(\+[0-9]+ -[0-9]+) .*/\1/p" <<< "$letter")
-	if [ "$counted" = "$written" ]; then ok "$driver"; else not_ok "$driver # is $counted, not ${written:-there}"; fi
+	same "$driver" "$counted" "$(sed -nE "s/^  $driver +(\+[0-9]+ -[0-9]+) .*/\1/p" <<< "$letter")"
 done <<'LIST'
 vmwgfx drivers/gpu/drm/vmwgfx
 qxl drivers/gpu/drm/qxl

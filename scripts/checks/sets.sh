@@ -39,23 +39,28 @@ tests_of() {
 	esac
 }
 
+# commit_of_am: what is in $am, made known to build/linux
+commit_of_am() {
+	plain_git fetch -q --no-tags "$am" HEAD
+	git -C "$am" rev-parse HEAD
+}
+
 # compiles NAME: what is in $am
 compiles() {
-	plain_git fetch -q --no-tags "$am" HEAD
-	go_to FETCH_HEAD
+	go_to "$(commit_of_am)"
 	ok_if_empty "$1 compiles" "$(new_to_say)"
 }
 
 # passes NAME: the tests that concern it, on a kernel of what is in $am
 passes() {
-	local test words
+	local commit test words
 
-	plain_git fetch -q --no-tags "$am" HEAD
+	commit=$(commit_of_am)
 	if [ ! -e "$work/linux/.git" ]; then
 		plain_git worktree prune
-		plain_git worktree add -q --detach "$work/linux" FETCH_HEAD
+		plain_git worktree add -q --detach "$work/linux" "$commit"
 	fi
-	plain_git -C "$work/linux" checkout -q -f --detach FETCH_HEAD
+	plain_git -C "$work/linux" checkout -q -f --detach "$commit"
 	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$work/$1.log" 2>&1; then
 		not_ok "$1 # does not build, see $work/$1.log"
 		return
