@@ -119,6 +119,13 @@ check "and leaves no branch" test -z "$(git -C "$copy/build/linux" branch --list
 
 copy_tree
 check "patches apply" "$copy/scripts/apply.sh"
+git -C "$copy/build/linux" config branch.set/qxl.description mine
+echo >> "$copy/series"
+expect "apply over a cover letter" "has work that was not exported" "$copy/scripts/apply.sh"
+git -C "$copy/build/linux" branch -q -f set/qxl pristine
+expect "export without the end of a set" "set/qxl is not on the branch any more" "$copy/scripts/export.sh"
+copy_tree
+check "patches apply again" "$copy/scripts/apply.sh"
 echo "/* mine */" >> "$copy/build/linux/drivers/pci/shmem_bar.c"
 before=$(sum_of "$copy/patches")
 expect "export of a dirty tree" "has uncommitted changes" "$copy/scripts/export.sh"

@@ -14,8 +14,14 @@ end_of() {
 # read_sets REPO: set_names in order; set_begin, set_end and set_needs of each.
 declare -A set_begin set_end set_needs
 read_sets() {
-	local begin=pristine commit end ends name need
+	local begin=pristine commit end ends log name need
 
+	log=$(git -C "$1" log --reverse --decorate-refs=refs/heads/set/ \
+		--decorate-refs="refs/heads/$branch" --format='%H %D' "pristine..$branch")
+	for end in $(git -C "$1" for-each-ref --format='%(refname:short)' refs/heads/set/); do
+		grep -qE " $end(,|$)" <<< "$log" ||
+			die "$end is not on the branch any more: 'git branch -f $end COMMIT', the last one of that set"
+	done
 	set_names=()
 	while read -r commit ends; do
 		for end in ${ends//,/}; do
@@ -29,12 +35,7 @@ read_sets() {
 			set_begin[$name]=$begin set_end[$name]=$commit
 			begin=$commit
 		done
-	done < <(git -C "$1" log --reverse --decorate-refs=refs/heads/set/ \
-			--decorate-refs="refs/heads/$branch" --format='%H %D' "pristine..$branch")
-	for end in $(git -C "$1" for-each-ref --format='%(refname:short)' refs/heads/set/); do
-		[ -n "${set_end[${end#set/}]:-}" ] ||
-			die "$end is not on the branch any more: 'git branch -f $end COMMIT', the last one of that set"
-	done
+	done <<< "$log"
 }
 
 # state_of_branch: one number for all of it that is exported
