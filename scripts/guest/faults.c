@@ -19,17 +19,6 @@ static size_t largest_piece(void)
 	return access("/sys/kernel/mm/transparent_hugepage", F_OK) ? PAGE : PMD;
 }
 
-/* Page faults of this process so far */
-static long faults(void)
-{
-	struct rusage use;
-
-	memset(&use, 0, sizeof(use));
-	if (syscall(__NR_getrusage, RUSAGE_SELF, &use))
-		abort();
-	return use.ru_minflt;
-}
-
 /* How many faults it takes to read, or write, a word every @step bytes */
 static long faults_of(volatile uint64_t *map, size_t len, size_t step, bool write)
 {

@@ -137,16 +137,21 @@ static int rmmod(const char *name)
 	return syscall(__NR_delete_module, name, O_NONBLOCK) ? -errno : 0;
 }
 
-/* What pci_shmem_bar_map() says; on success the BAR stays mapped. */
-static int claim(const char *params)
+static int insmod(const char *path, const char *params)
 {
-	int fd = open("/claim.ko", O_RDONLY), ret;
+	int fd = open(path, O_RDONLY), ret;
 
 	if (fd < 0)
 		return -errno;
 	ret = syscall(__NR_finit_module, fd, params, 0) ? -errno : 0;
 	close(fd);
 	return ret;
+}
+
+/* What pci_shmem_bar_map() says; on success the BAR stays mapped. */
+static int claim(const char *params)
+{
+	return insmod("/claim.ko", params);
 }
 
 /* PCI devices */

@@ -32,6 +32,17 @@ static char *map_at(int fd, size_t len, int prot, uint64_t off, size_t align, si
 	return map;
 }
 
+/* Page faults of this process so far */
+static long faults(void)
+{
+	struct rusage use;
+
+	memset(&use, 0, sizeof(use));
+	if (syscall(__NR_getrusage, RUSAGE_SELF, &use))
+		abort();
+	return use.ru_minflt;
+}
+
 static uint64_t bar_size(const char *dev)
 {
 	uint64_t start, end;

@@ -26,7 +26,11 @@ mkdir -p "$root"/{bin,dev,proc,sys}
 	-idirafter "$nolibc/include/uapi" -D__user= \
 	"$top/scripts/guest/$program.c" -lgcc -o "$root/init"
 [ "$cc" != gcc ] || cp /bin/busybox "$root/bin"
-[ ! -e "$kernel/claim/claim.ko" ] || cp "$kernel/claim/claim.ko" "$root"
+for module in claim timing; do
+	[ ! -e "$kernel/$module/$module.ko" ] || cp "$kernel/$module/$module.ko" "$root"
+done
 cp -a "$kernel/root/." "$root"
-(cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) > "$dir/initramfs.gz"
+# The same bytes each time, as the benchmark counts instructions since the boot.
+find "$root" -exec touch -h -d @0 {} +
+(cd "$root" && find . | sort | cpio --quiet --reproducible -o -H newc | gzip -n1) > "$dir/initramfs.gz"
 rm -rf "$root"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """A guest: a QEMU process, and a thread that hears what its program says."""
+import contextlib
 import ctypes
 import json
 import os
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 APPEND = "panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 softlockup_panic=1"
 PR_SET_PDEATHSIG = 1
+SO_SNDBUFFORCE = 32
 LIBC = ctypes.CDLL(None)
 
 
@@ -93,7 +95,8 @@ class Guest(threading.Thread):
     started = []
     silent = int(os.environ.get("LIMIT", 300))
 
-    def __init__(self, kernel, name, args, append, serve=None, machine=None, memory="1024"):
+    def __init__(self, kernel, name, args, append, serve=None, machine=None, memory="1024",
+                 cpus="2"):
         super().__init__(name=name, daemon=True)
         arch = MACHINES[kernel.arch]
         self.out = os.path.join(kernel.out, name)
@@ -104,9 +107,12 @@ class Guest(threading.Thread):
         self.qmp, qmp = socket.socketpair()
         self.port.settimeout(self.silent)
         self.qmp.settimeout(self.silent)
+        # Each byte takes the room of a message: a guest would wait for us after 300
+        with contextlib.suppress(PermissionError):
+            port.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 16 << 20)
         base = ["-M", machine] if machine else arch.args
         command = [
-            arch.qemu, *base, "-accel", os.environ.get("ACCEL", "tcg"), "-smp", "2", "-m", memory,
+            arch.qemu, *base, "-accel", os.environ.get("ACCEL", "tcg"), "-smp", cpus, "-m", memory,
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", os.path.join(kernel.dir, arch.image),
             "-initrd", os.path.join(kernel.out, "initramfs.gz"),
