@@ -10,7 +10,7 @@ CHECK = tools:check disk:14 shellcheck fetch judges apply mutations users sync c
 	+static build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
 	+badinput boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 \
 	+ways boot:plain:stress:1000 boot:plain:hotplug:100 \
-	+sending boot:plain:mailbox:100000 boot:plain:drm \
+	+sending boot:plain:mailbox:100000 boot:plain:drm bench \
 	+kunit boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
 	boot:debug:hotplug:10 boot:debug:drm
 
@@ -23,11 +23,11 @@ SOAK = tools:check:soak disk:20 fetch apply build:plain \
 	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot trees
 
 .PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch ways sending each sets mails static shellcheck judges badinput kunit drm trees clean
+	sync checkpatch ways sending each sets mails static shellcheck judges badinput kunit drm bench trees clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
-	@echo 'make check       boot, and all tests below down to drm, but for kunit'
+	@echo 'make check       boot, and all tests below down to bench, but for kunit'
 	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, kunit, trees'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
@@ -49,6 +49,7 @@ help:
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
 	@echo 'make kunit       the KUnit tests, with kunit.py on UML'
 	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
+	@echo 'make bench       what mapping costs, in instructions; writes the tables in README.md'
 	@echo 'make trees       the series on other trees; writes the table in README.md'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
@@ -88,6 +89,9 @@ badinput:
 drm:
 	@scripts/run.sh tools:boot fetch apply build:plain boot:plain:drm
 
+bench:
+	@scripts/run.sh tools:check fetch apply build:plain bench:write
+
 trees:
 	@scripts/run.sh tools:boot fetch apply trees:write
 
@@ -104,4 +108,4 @@ mails:
 	@scripts/mails.sh "$(SET)" "$(OUT)"
 
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/mails build/sets build/ways build/trees build/mutate
+	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/bench build/mails build/sets build/ways build/trees build/mutate

@@ -7,7 +7,7 @@
 name=$1
 out=$build/kernel-$name
 conf=$top/scripts/configs
-claim=$top/scripts/guest/claim
+modules=("$top/scripts/guest/claim")
 
 case $name in
 plain|debug)
@@ -35,6 +35,8 @@ riscv64)	export ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- ;;
 ppc64)		export ARCH=powerpc CROSS_COMPILE=powerpc64-linux-gnu- ;;
 esac
 
+[ "$name" != plain ] || modules+=("$top/scripts/guest/timing")
+
 need_tree
 
 # A set alone has not all of the options.
@@ -48,7 +50,7 @@ if [ "$name" = set ]; then
 fi
 
 # Nothing to do for make either if neither the sources nor the rest changed.
-state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "$claim"
+state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "${modules[@]}"
 	"${CROSS_COMPILE:-}gcc" --version)
 dirty=$(git -C "$tree" status --porcelain)
 [ -n "$dirty" ] || [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || exit 0
@@ -64,9 +66,11 @@ rm -rf "$out/root"
 kmake "$tree" "$out" -s INSTALL_MOD_PATH="$out/root" modules_install
 if grep -q '^CONFIG_SAMPLE_PCI_IVSHMEM=' "$out/.config"; then
 	# In a copy: older trees build a module where its source is.
-	mkdir -p "$out/claim"
-	cp "$claim"/* "$out/claim"
-	kmake "$tree" "$out" -s M="$out/claim"
+	for module in "${modules[@]}"; do
+		mkdir -p "$out/${module##*/}"
+		cp "$module"/* "$out/${module##*/}"
+		kmake "$tree" "$out" -s M="$out/${module##*/}"
+	done
 fi
 # What the guest's programs include; x86 has its own in /usr/include.
 [ -z "${ARCH:-}" ] || kmake "$tree" "$out" -s headers

@@ -63,6 +63,7 @@ check /usr/lib/python3/dist-packages/yaml python3-yaml
 check i686-linux-gnu-gcc gcc-i686-linux-gnu
 check aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 check qemu-system-aarch64 qemu-system-arm
+check gnuplot gnuplot-nox
 soak riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
 soak qemu-system-riscv64 qemu-system-misc
 soak /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin opensbi

@@ -15,6 +15,7 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "scripts/host"))
 
+import bench	# pylint: disable=wrong-import-position
 import judge	# pylint: disable=wrong-import-position
 
 GOOD = """KTAP version 1
@@ -181,9 +182,40 @@ def test_only_in(tmp):
     OURS.check("only_in: the same once more", only_in("aab", "abc") == ["a"])
 
 
+def test_bench():
+    def exceeded(changed=()):
+        results = judge.Results()
+        with contextlib.redirect_stdout(io.StringIO()):
+            bench.check(results, {**good, **dict(changed)})
+        return results.failed
+
+    ways = "helper", "by_hand", "pcim_helper", "devm"
+    good = {f"kernel.{pages}.{size}.{way}": 10000 for pages in ("1G", "2M") for size in bench.SIZES for way in ways}
+    good.update({f"{what}.64M.{how}.all": count for how in ("read", "write")
+                 for what, count in (("sample", 15), ("resource2_wc", 100))})
+    OURS.check("bench: nothing is exceeded", exceeded() == 0)
+    for name, count in (("kernel.1G.4K.pcim_helper", 10006), ("kernel.2M.64G.pcim_helper", 10006),
+                        ("kernel.1G.4G.helper", 10606), ("kernel.1G.64G.by_hand", 9425),
+                        ("sample.64M.read.all", 16), ("resource2_wc.64M.write.all", 99)):
+        OURS.check(f"bench: {name} exceeds a limit", exceeded({name: count}) == 1)
+    for pages in "1G", "2M":
+        # Both are slower, so that only their growth is too much
+        slow = exceeded({f"kernel.{pages}.64G.{way}": 23006 for way in ways})
+        OURS.check(f"bench: growth with pages of {pages}", slow == (pages == "1G"))
+    del good["sample.64M.read.all"]
+    OURS.check("bench: a count is missing", exceeded() == 1)
+    for name, one, other, alike in (("nothing differs", "| 1 234 | 0.5 |", "| 1 234 | 0.5 |", True),
+                                    ("little differs", "| 1 000 |", "| 1 019 |", True),
+                                    ("much differs", "| 1 000 |", "| 1 021 |", False),
+                                    ("a word differs", "| a 1 000 |", "| b 1 000 |", False),
+                                    ("a number more", "| 1 | 1 |", "| 1 | – |", False)):
+        OURS.check(f"bench: {name}", bench.same(one, other, 0) is alike)
+
+
 def main():
     test_ktap()
     test_console()
+    test_bench()
     with tempfile.TemporaryDirectory() as tmp:
         test_run(tmp)
         test_killed(tmp)

@@ -13,6 +13,7 @@ import threading
 import time
 from typing import NamedTuple
 
+import bench as limits
 import judge
 
 PAGE = 4096
@@ -431,6 +432,34 @@ def drm(run, driver=""):
                       must_run=boot.must_run | {"afterwards.no_leaks"})
 
 
+# bench: what mapping costs, in instructions
+
+def bench(run):
+    kvm = os.environ.get("ACCEL") == "kvm"
+    # With 1 GiB pages and without.  QEMU's "max" hangs now and then while it boots
+    cpu = "host" if kvm else "qemu64"
+    cpus = {"1G": f"{cpu},pdpe1gb=on", "2M": f"{cpu},pdpe1gb=off"}
+    # Anonymous memory: a file would fill up the host's cache, or its disk
+    args = []
+    for i, size in enumerate(("4K", "16M", "4G", "64G")):
+        args += ["-object", f"memory-backend-ram,id=m{size},size={size},reserve=off",
+                 "-device", f"ivshmem-plain,memdev=m{size},addr={5 + i}"]
+    append = "nokaslr norandmaps"
+    run.seed = 0	# On the kernel's command line, whose length would make a difference
+    if kvm:
+        append += " TIMES=1"
+    else:
+        # A virtual clock that counts instructions, and nothing that differs from boot to boot
+        args += ["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]
+    guests = [run.boot(name, [*args, "-cpu", cpus[name]], append, cpus="1") for name in cpus]
+    for guest in guests:
+        user = {f"user.{what}" for what in ("resource2_wc", "tmpfs", "sample", "unbind")}
+        run.judge(guest, prefix=f"{guest.name}: ",
+                  must_run={"global.kernel"} | (user if guest.name == "1G" else set()))
+    if not kvm:
+        limits.check(run.results, limits.read(*(f"{guest.out}.ktap" for guest in guests)))
+
+
 TESTS = {test.__name__: (test.__name__, test) for test in
-         (sample, stress, unassigned, faults, walk, kunit, hotplug, mailbox, drm)}
+         (sample, stress, unassigned, faults, walk, kunit, hotplug, mailbox, drm, bench)}
 TESTS.update({driver: ("drm", functools.partial(drm, driver=driver)) for driver in ("vmwgfx", "qxl")})

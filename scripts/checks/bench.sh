@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# What mapping costs, in instructions that a guest counts, and how large the helper is.
+# README.md and docs/bench.svg show it, which must be right, or are written: bench.sh
+# [write].  With ACCEL=kvm it is shown in nanoseconds, and nothing has to be right.
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/kernel.sh"
+. "$top/scripts/lib/text.sh"
+
+mode=${1:-compare}
+readme=$top/README.md
+graph=$top/docs/bench.svg
+out=$build/bench
+guests=$build/boot-plain-bench
+
+in_readme() {
+	sed -n '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!p}' "$readme"
+}
+
+# text ARCH [LIMIT]: measure it, and give it lines as a guest's
+text() {
+	local flags=(-Os -O2) sizes i
+
+	mapfile -t sizes < <(helper_text "$1" "${flags[@]}")
+	[ ${#sizes[@]} = ${#flags[@]} ] || die "the helper does not compile for $1"
+	for i in "${!flags[@]}"; do
+		echo "# bench: text.$1.${flags[i]} ${sizes[i]}" >> "$out/text"
+		if [ -z "${2:-}" ]; then
+			continue
+		elif [ "${sizes[i]}" -le "$2" ]; then
+			ok "text for $1, ${flags[i]}: ${sizes[i]} of $2"
+		else
+			not_ok "text for $1, ${flags[i]}: ${sizes[i]} of $2"
+		fi
+	done
+}
+
+draw() {
+	"$top/scripts/host/bench.py" plot "$out/counts" > "$out/plot"
+	gnuplot <<-PLOT
+		set terminal svg size 760,460 fixed enhanced font "sans-serif,13" background "white"
+		set output "$out/bench.svg"
+		set logscale xy
+		set xrange [3e3:1e11]
+		set xtics ("4 KiB" 2**12, "64 KiB" 2**16, "1 MiB" 2**20, "16 MiB" 2**24, "256 MiB" 2**28, "4 GiB" 2**32, "64 GiB" 2**36)
+		set format y "10^{%T}"
+		set grid
+		set key top left
+		set ylabel "instructions"
+		set title "mmap(), read each page, munmap()"
+		plot for [i=2:4] "$out/plot" using 1:i with linespoints lw 2 pt 7 ps 0.5 \\
+			title word("sample resource2\\\\_wc tmpfs", i - 1)
+	PLOT
+}
+
+grep -qx '<!-- bench -->' "$readme" || die "README.md has no place for the tables: <!-- bench -->"
+need_tree
+mkdir -p "$out"
+
+"$top/scripts/boot.py" plain bench || exit
+rm -f "$out/text"
+text x86_64 1024
+text arm64
+cat "$guests"/{1G,2M}.ktap "$out/text" > "$out/counts"
+# Others would count differently.
+made_with="Linux $(plain_git show pristine:Makefile | awk '/^(VERSION|PATCHLEVEL|SUBLEVEL) = / { printf "%s%s", n++ ? "." : "", $3 }'), \
+gcc $(gcc -dumpfullversion), QEMU $(qemu-system-x86_64 --version | sed -nE '1s/.* ([0-9]+\.[0-9]+).*/\1/p')"
+{
+	if [ "${ACCEL:-tcg}" = kvm ]; then echo "Nanoseconds, $made_with:"; else echo "Instructions, $made_with:"; fi
+	echo
+	"$top/scripts/host/bench.py" table "$out/counts"
+} > "$out/table"
+cat "$out/table"
+draw
+
+if [ "${ACCEL:-tcg}" = kvm ]; then
+	exit
+elif [ "$mode" = write ]; then
+	sed -i -e '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!d}' \
+		-e "/^<!-- bench -->\$/r $out/table" "$readme"
+	cp "$out/bench.svg" "$graph"
+elif ! grep -qF "$made_with" "$readme"; then
+	skip "README.md" "its numbers were not made with $made_with"
+else
+	in_readme > "$out/readme"
+	for pair in "README.md $out/readme $out/table" "docs/bench.svg $graph $out/bench.svg"; do
+		read -r name have want <<< "$pair"
+		if "$top/scripts/host/bench.py" same "$have" "$want"; then
+			ok "$name says the same"
+		else
+			diff "$have" "$want" || true
+			not_ok "$name says something else: run 'make bench'"
+		fi
+	done
+fi
+totals
