@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What mapping costs, in instructions that a guest counts, and how large the helper is.
-# README.md and docs/bench.svg show it, which must be right, or are written: bench.sh
-# [write].  With ACCEL=kvm it is shown in nanoseconds, and nothing has to be right.
+# README.md, docs/bench.svg and the cover letter show it, which must be right, or are
+# written: bench.sh [write].  With ACCEL=kvm it is shown in nanoseconds, and nothing has to be right.
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
@@ -15,6 +15,10 @@ guests=$build/boot-plain-bench
 
 in_readme() {
 	sed -n '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!p}' "$readme"
+}
+
+letter() {
+	plain_git config "branch.$branch.description"
 }
 
 # text ARCH [LIMIT]: measure it, and give it lines as a guest's
@@ -33,6 +37,16 @@ text() {
 			not_ok "text for $1, ${flags[i]}: ${sizes[i]} of $2"
 		fi
 	done
+}
+
+# compare NAME HAVE WANT
+compare() {
+	if "$top/scripts/host/bench.py" same "$2" "$3"; then
+		ok "$1 says the same"
+	else
+		diff "$2" "$3" || true
+		not_ok "$1 says something else: run 'make bench'"
+	fi
 }
 
 draw() {
@@ -55,6 +69,8 @@ draw() {
 
 grep -qx '<!-- bench -->' "$readme" || die "README.md has no place for the tables: <!-- bench -->"
 need_tree
+grep -q '^Instructions, counted' <<< "$(letter)" ||
+	die "the cover letter has no place for the counts: a line that begins with 'Instructions, counted'"
 mkdir -p "$out"
 
 "$top/scripts/boot.py" plain bench || exit
@@ -71,6 +87,8 @@ gcc $(gcc -dumpfullversion), QEMU $(qemu-system-x86_64 --version | sed -nE '1s/.
 	"$top/scripts/host/bench.py" table "$out/counts"
 } > "$out/table"
 cat "$out/table"
+"$top/scripts/host/bench.py" cover "$out/counts" > "$out/cover"
+text_is="The helper is $(sed -n 's/^# bench: text.x86_64.-Os //p' "$out/counts") bytes of text on x86-64 (-Os)"
 draw
 
 if [ "${ACCEL:-tcg}" = kvm ]; then
@@ -79,18 +97,21 @@ elif [ "$mode" = write ]; then
 	sed -i -e '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!d}' \
 		-e "/^<!-- bench -->\$/r $out/table" "$readme"
 	cp "$out/bench.svg" "$graph"
+	letter | sed -E -e "/^Instructions, counted/,/^  resource2_wc/{/^  resource2_wc/r $out/cover" -e 'd}' \
+		-e "s/^The helper is [0-9]+ bytes of text .* \(-Os\)/$text_is/" > "$out/letter"
+	plain_git config "branch.$branch.description" "$(cat "$out/letter")"
 elif ! grep -qF "$made_with" "$readme"; then
 	skip "README.md" "its numbers were not made with $made_with"
 else
 	in_readme > "$out/readme"
-	for pair in "README.md $out/readme $out/table" "docs/bench.svg $graph $out/bench.svg"; do
-		read -r name have want <<< "$pair"
-		if "$top/scripts/host/bench.py" same "$have" "$want"; then
-			ok "$name says the same"
-		else
-			diff "$have" "$want" || true
-			not_ok "$name says something else: run 'make bench'"
-		fi
-	done
+	letter | sed -n '/^Instructions, counted/,/^  resource2_wc/p' > "$out/letter"
+	compare README.md "$out/readme" "$out/table"
+	compare docs/bench.svg "$graph" "$out/bench.svg"
+	compare "the cover letter" "$out/letter" "$out/cover"
+	if grep -qF "$text_is" <<< "$(letter)"; then
+		ok "the cover letter: text"
+	else
+		not_ok "the cover letter does not say: $text_is"
+	fi
 fi
 totals

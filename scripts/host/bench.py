@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What guest/bench.c measured: how much it may be, and how README.md shows it.
 
-bench.py table COUNTS: the tables; bench.py plot COUNTS: the data of the graph;
-bench.py same A B: are these the same but for numbers, and those nearly so?
+bench.py table COUNTS: the tables; bench.py cover COUNTS: those of the cover letter;
+bench.py plot COUNTS: the data of the graph; bench.py same A B: are these the same but for numbers, and those nearly so?
 """
 import math
 import re
@@ -140,6 +140,21 @@ def limit_table(counts):
            f"{ratio_of(counts['kernel.1G.64G.by_hand'], counts['kernel.1G.16M.by_hand'])} times what 16 MiB cost.")
 
 
+def cover(counts):
+    """Some of that, in plain text"""
+    yield "Instructions, counted in QEMU (-icount), of a kernel with 1 GiB pages:"
+    yield ""
+    yield f"  {'map and unmap a BAR of':<42}{'16 MiB':>11}{'64 GiB':>13}"
+    for name, way in (("pci_shmem_bar_map()", "helper"),
+                      ("pci_request_region() and memremap()", "by_hand"),
+                      ("pcim_shmem_bar_map()", "pcim_helper"),
+                      ("devm_request_mem_region(), devm_memremap()", "devm")):
+        yield f"  {name:<42}{counts[f'kernel.1G.16M.{way}']:>11}{counts[f'kernel.1G.64G.{way}']:>13}"
+    yield f"  {'mmap(), read each page and munmap()':<42}{'64 MiB':>11}{'8 GiB':>13}"
+    for name, what in (("the sample", "sample"), ("resource2_wc, no driver bound", "resource2_wc")):
+        yield f"  {name:<42}{counts[f'{what}.64M.read.all']:>11}{counts[f'{what}.8G.read.all']:>13}"
+
+
 def plot(counts):
     sizes = {name.split(".")[1] for name in counts if name.endswith(".read.all")}
     for length, size in sorted((int(size[:-1]) * BYTES[size[-1]], size) for size in sizes):
@@ -165,8 +180,8 @@ def main():
         # Numbers of a graph are pixels
         return same(*texts, slack=1 if paths[0].endswith(".svg") else 0)
     counts = read(*paths)
-    if what == "plot":
-        print(*plot(counts), sep="\n")
+    if what in ("cover", "plot"):
+        print(*(cover if what == "cover" else plot)(counts), sep="\n")
     else:
         for table in kernel_table, user_table, text_table, limit_table:
             print(*table(counts), "", sep="\n")
