@@ -25,7 +25,7 @@ am() {
 	for name; do
 		plain_git format-patch --stdout --full-index "${set_begin[$name]}..${set_end[$name]}" |
 			GIT_COMMITTER_NAME=sets GIT_COMMITTER_EMAIL=sets@localhost \
-			git -C "$am" am -q --committer-date-is-author-date 2> "$am/.git/log" || return
+			git -C "$am" am -q --committer-date-is-author-date > "$am/.git/log" 2>&1 || return
 	done
 }
 
