@@ -69,7 +69,7 @@ soak:
 	@scripts/run.sh $(SOAK)
 
 mutate:
-	@scripts/run.sh tools:check fetch apply build:plain build:debug mutate
+	@scripts/run.sh tools:check fetch apply mutate
 
 build:
 	@scripts/run.sh $(filter-out boot:%,$(BOOT))

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Boot build/kernel-KERNEL in QEMU and run a test in it: boot.py KERNEL TEST [COUNT]
+"""Boot build/kernel-KERNEL in QEMU and run a test in it: boot.py KERNEL TEST [COUNT|GUESTS]
 
-COUNT is how often a test repeats what it does.  ACCEL=kvm asks for KVM, SEED= repeats
-an earlier run, LIMIT= is how many seconds a guest may be silent.
+COUNT is how often a test repeats what it does, GUESTS a pattern: which to boot of those
+that drm has.  ACCEL=kvm asks for KVM, SEED= repeats an earlier run, LIMIT= is how many
+seconds a guest may be silent.
 """
 import os
 import random
@@ -22,9 +23,10 @@ import vm	# pylint: disable=wrong-import-position
 class Run:
     """One test in one kernel: tests.py asks it for guests and tells it what came of them."""
 
-    def __init__(self, build, kernel, test, count):
+    def __init__(self, build, kernel, test, arg):
         self.kernel = vm.Kernel(build, kernel, test)
-        self.count = count
+        self.count = int(arg) if arg.isdigit() else 0
+        self.only = "*" if arg.isdigit() else arg
         self.seed = int(os.environ.get("SEED") or random.getrandbits(32))
         self.results = judge.Results()
 
@@ -53,11 +55,11 @@ class Run:
 
 def main():
     if len(sys.argv) < 3 or sys.argv[2] not in tests.TESTS:
-        sys.exit(f"usage: boot.py KERNEL {'|'.join(tests.TESTS)} [COUNT]")
+        sys.exit(f"usage: boot.py KERNEL {'|'.join(tests.TESTS)} [COUNT|GUESTS]")
     kernel, test = sys.argv[1:3]
     program, function = tests.TESTS[test]
     build = os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build")
-    run = Run(build, kernel, test, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    run = Run(build, kernel, test, sys.argv[3] if len(sys.argv) > 3 else "0")
     missing = run.kernel.missing()
     if missing:
         sys.exit(f"boot.py: {missing}")

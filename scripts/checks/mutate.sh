@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Do the tests notice when the series is wrong?  Applies each fault of mutations.tsv (or
-# those named) on its own, builds, and runs the tests that are for the file.
+# those named) on its own, builds what is made of the file, and runs the tests that are
+# to notice, until one does.  In two lanes, as linking and booting do not keep two
+# processors busy: "um" for what KUnit notices on UML, "guests" for the rest.
 #
 # usage: mutate.sh [NAME...]
 . "$(dirname "$0")/../lib/common.sh"
@@ -8,84 +10,159 @@
 . "$top/scripts/lib/kernel.sh"
 
 need_tree
-work=$build/mutate		# a build/ of its own, with the tree to put faults in
-src=$work/linux
-mkdir -p "$work/logs"
-export PCI_SHMEM_BUILD=$work
+table=$top/scripts/checks/mutations.tsv
 
+# Without a lane: both, whose totals run.sh adds up
+if [ -z "${LANE:-}" ]; then
+	[ $# = 0 ] || for name; do
+		grep -q "^$name"$'\t' "$table" || die "no $name in $table"
+	done
+	LANE=um "$0" "$@" &
+	um_pid=$!
+	status=0
+	LANE=guests "$0" "$@" || status=1
+	wait $um_pid || status=1
+	exit $status
+fi
+
+work=$build/mutate/$LANE	# a build/ of its own, with the tree to put faults in
+src=$work/linux
+um=$work/kunit-um
+plain=$work/kernel-plain
+export PCI_SHMEM_BUILD=$work LIMIT=${LIMIT:-120}
+
+# tests_of FILE [TEST...]: those that are to notice, in the words of run.sh
+tests_of() {
+	[ -z "${2:-}" ] || { echo "$2"; return; }
+	case $1 in
+	*/Kconfig)		echo users ;;
+	drivers/gpu/drm/qxl/*)	echo boot:plain:drm:qxl ;;
+	drivers/gpu/*)		echo boot:plain:drm:vmwgfx ;;
+	fs/kernfs/*)		echo boot:plain:faults ;;
+	samples/*)		echo boot:plain:sample ;;
+	*)			echo kunit ;;
+	esac
+}
+
+# The lines of this lane
+mutants=()
+while IFS= read -r line; do
+	IFS=$'\t' read -r name file expr tests <<< "$line"
+	[[ -n $name && $name != \#* ]] || continue
+	[[ $# == 0 || " $* " == *" $name "* ]] || continue
+	case $LANE:$(tests_of "$file" "$tests") in
+	um:kunit|guests:[!k]*)	mutants+=("$line") ;;
+	esac
+done < "$table"
+[ ${#mutants[@]} != 0 ] || exit 0
+
+say() {
+	note "$LANE: $*"
+}
+
+# In pci.h the series has a class, and half of the kernel includes it: let make compile
+# only those who use the class.
+spare_includers() {
+	[ "$1" = include/linux/pci.h ] || return 0
+	touch -r "$work/before" "$src/$1"
+	plain_git -C "$src" grep -lz 'ACQUIRE(pci_enable_device' -- '*.c' | (cd "$src" && xargs -0 touch)
+}
+
+# build FILE TEST: what TEST runs and FILE is part of.  Not by kunit.py or build.sh: they
+# look at the whole configuration each time.
+build() {
+	local modules
+
+	case $2:$1 in
+	users:*)
+		;;
+	kunit:*)
+		kmake "$src" "$um" ARCH=um -s linux ;;
+	build:*)
+		kmake "$src" "$plain" -s ;;
+	*:samples/*)
+		kmake "$src" "$plain" -s "${1%.c}.ko"
+		modules=("$plain"/root/lib/modules/*/kernel)
+		cp "$plain/${1%.c}.ko" "${modules[0]}/${1%.c}.ko" ;;
+	*)
+		kmake "$src" "$plain" -s bzImage ;;
+	esac
+}
+
+# run TEST: does it pass?
+run() {
+	local words
+
+	IFS=: read -ra words <<< "$1"
+	case ${words[0]} in
+	boot)	"$top/scripts/boot.py" "${words[@]:1}" ;;
+	kunit)	(cd "$src" && python3 tools/testing/kunit/kunit.py exec --build_dir="$um" --timeout=120) &&
+		! grep -m1 -Ef "$top/scripts/host/complaints.re" "$um/test.log" ;;
+	*)	"$top/scripts/checks/$1.sh" ;;
+	esac
+}
+
+# first_failure LOG: the test that noticed
+first_failure() {
+	grep -m1 -oE '\[(FAILED|CRASHED|TIMED OUT)\].*|^not ok - .*|^ERROR: modpost: .*' "$1" |
+		sed -E 's/^not ok - //; s/ =+$//' | cut -c1-100 || tail -n 1 "$1"
+}
+
+mkdir -p "$work/logs"
 if [ ! -e "$src/.git" ]; then
 	plain_git worktree prune
 	plain_git worktree add -q --detach "$src" "$branch"
 fi
 plain_git -C "$src" checkout -q -f --detach "$branch"
 
-kunit() {
-	(cd "$src" && with_ccache python3 tools/testing/kunit/kunit.py "$1" \
-		--build_dir="$work/kunit-um" "${@:2}")
-}
-
-# kernel_of FILE, tests_of FILE: what is built of it, and the tests that are to notice
-kernel_of() {
-	case $1 in
-	*/Kconfig)		echo none ;;
-	drivers/pci/*|include/*)	echo um ;;
-	*)			echo plain ;;
-	esac
-}
-
-tests_of() {
-	case $1 in
-	drivers/gpu/*)	echo drm ;;
-	fs/kernfs/*)	echo stress:1000 ;;
-	*)		echo sample ;;
-	esac
-}
-
-build() {
-	case $(kernel_of "$1") in
-	none)	;;
-	um)	kunit build --kunitconfig=drivers/pci/tests --jobs=$(($(nproc) + 1)) ;;
-	*)	"$top/scripts/build.sh" plain ;;
-	esac
-}
-
-# run FILE: does everything pass all the same?
-run() {
-	local test words
-
-	case $(kernel_of "$1") in
-	none)	"$top/scripts/checks/users.sh" ;;
-	um)	kunit exec --timeout=120 ;;
-	*)	for test in $(tests_of "$1"); do
-			IFS=: read -ra words <<< "$test"
-			LIMIT=60 "$top/scripts/boot.py" plain "${words[@]}" || return
-		done ;;
-	esac
-}
-
 # All is well without a fault, or the rest means nothing.
-for file in drivers/pci/shmem_bar.c samples/pci/ivshmem_sample.c drivers/gpu/drm/qxl/qxl_kms.c; do
-	note "without a fault: $file"
-	if ! build $file > "$work/build.log" 2>&1 || ! run $file > "$work/logs/unchanged" 2>&1; then
-		die "the unchanged series fails, see $work/build.log and $work/logs/unchanged"
-	fi
+if [ "$LANE" = guests ]; then
+	say "building"
+	rm -f "$plain/.built"	# it was, before the faults of the last run
+	"$top/scripts/build.sh" plain > "$work/build.log" 2>&1 || die "the unchanged series does not build, see $work/build.log"
+fi
+declare -A seen=([build:plain]=yes)
+for line in "${mutants[@]}"; do
+	IFS=$'\t' read -r name file expr tests <<< "$line"
+	for test in $(tests_of "$file" "$tests"); do
+		[ -z "${seen[$test]:-}" ] || continue
+		seen[$test]=yes
+		say "without a fault: $test"
+		log=$work/logs/unchanged-${test//:/-}
+		if [ "$test" = kunit ]; then
+			"$top/scripts/checks/kunit.sh"
+		else
+			run "$test"
+		fi > "$log" 2>&1 || die "the unchanged series fails, see $log"
+	done
 done
 
-while IFS=$'\t' read -r -u 3 name file expr; do
-	[[ -n $name && $name != \#* ]] || continue
-	[[ $# == 0 || " $* " == *" $name "* ]] || continue
-
+number=0
+for line in "${mutants[@]}"; do
+	IFS=$'\t' read -r name file expr tests <<< "$line"
+	log=$work/logs/$name
+	number=$((number + 1))
+	say "$number of ${#mutants[@]}: $name"
+	touch -r "$src/$file" "$work/before"
 	sed -z -E -i "$expr" "$src/$file"
-	if plain_git -C "$src" diff --quiet; then
-		not_ok "$name # changes nothing"
-	elif ! build "$file" > "$work/build.log" 2>&1; then
-		not_ok "$name # does not build: $(grep -m1 'error' "$work/build.log")"
-	elif run "$file" > "$work/logs/$name" 2>&1; then
-		not_ok "$name # survived"
-	else
-		ok "$name: $(grep -m1 -oE '\[(FAILED|CRASHED)\].*|^not ok - .*' "$work/logs/$name" |
-			cut -c1-100 || tail -n 1 "$work/logs/$name")"
-	fi
+	spare_includers "$file"
+	result=survived
+	plain_git -C "$src" diff --quiet && result='changes nothing'
+	for test in $(tests_of "$file" "$tests"); do
+		[ "$result" = survived ] || break
+		if [ "$test" = build:plain ]; then
+			build "$file" "$test" > "$log" 2>&1 || result=noticed
+		elif ! build "$file" "$test" > "$work/build.log" 2>&1; then
+			result="does not build: $(grep -m1 'error' "$work/build.log")"
+		elif ! run "$test" > "$log" 2>&1; then
+			result=noticed
+		fi
+	done
+	case $result in
+	noticed)	ok "$name: $test: $(first_failure "$log")" ;;
+	*)		not_ok "$name # $result" ;;
+	esac
 	plain_git -C "$src" checkout -q -- "$file"
-done 3< "$top/scripts/checks/mutations.tsv"
+	spare_includers "$file"
+done
 totals

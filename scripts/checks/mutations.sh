@@ -7,10 +7,12 @@ need_tree
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-while IFS=$'\t' read -r name file expr; do
+while IFS=$'\t' read -r name file expr _; do
 	[[ -n $name && $name != \#* ]] || continue
 	plain_git show "$branch:$file" > "$tmp/before" 2>/dev/null || : > "$tmp/before"
-	if sed -z -E "$expr" "$tmp/before" | cmp -s - "$tmp/before"; then
+	if ! sed -z -E "$expr" "$tmp/before" > "$tmp/after"; then
+		not_ok "$name # is no expression for sed"
+	elif cmp -s "$tmp/before" "$tmp/after"; then
 		not_ok "$name # changes nothing in $file"
 	else
 		ok "$name"

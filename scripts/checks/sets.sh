@@ -33,9 +33,9 @@ am() {
 tests_of() {
 	case $1 in
 	kernfs)		echo stress:1000 ;;
-	vmwgfx|qxl)	echo "$1" ;;
+	vmwgfx|qxl)	echo "drm:$1*" ;;
 	pci-enable)	echo kunit ;;
-	pci-shmem-bar)	echo sample kunit qxl vmwgfx ;;
+	pci-shmem-bar)	echo sample kunit drm ;;
 	esac
 }
 

@@ -462,6 +462,7 @@ TEST_F(faults, proc_files)
 	EXPECT_NE(NULL, strstr(entry, " sh ")) TH_LOG("%s", entry);
 	EXPECT_NE(NULL, strstr(entry, " pf ")) TH_LOG("%s", entry);
 	EXPECT_NE(NULL, strstr(entry, " io ")) TH_LOG("%s", entry);
+	EXPECT_NE(NULL, strstr(entry, " dd ")) TH_LOG("%s", entry);
 
 	fd = open("/proc/self/pagemap", O_RDONLY);
 	ASSERT_GE(fd, 0);

@@ -2,7 +2,7 @@
 """The tests: which program of guest/ runs on which devices, what the host does meanwhile,
 and which tests may be skipped.
 """
-import functools
+import fnmatch
 import mmap
 import os
 import re
@@ -415,7 +415,7 @@ DRM_BOOTS = {
 }
 
 
-def drm(run, driver=""):
+def drm(run):
     def start(name, boot):
         screen = Screen(run, name, boot.spare)
         devices = [arg for device in boot.devices for arg in ("-device", device)]
@@ -424,7 +424,7 @@ def drm(run, driver=""):
 
     # Two at a time, as one guest does not keep two processors busy
     boots = [(name, boot) for name, boot in DRM_BOOTS.items()
-             if name.startswith(driver) and (boot.debug or run.kernel.name != "debug")]
+             if fnmatch.fnmatch(name, run.only) and (boot.debug or run.kernel.name != "debug")]
     for i in range(0, len(boots), 2):
         guests = [start(*item) for item in boots[i:i + 2]]
         for guest, (name, boot) in zip(guests, boots[i:i + 2]):
@@ -462,4 +462,3 @@ def bench(run):
 
 TESTS = {test.__name__: (test.__name__, test) for test in
          (sample, stress, unassigned, faults, walk, kunit, hotplug, mailbox, drm, bench)}
-TESTS.update({driver: ("drm", functools.partial(drm, driver=driver)) for driver in ("vmwgfx", "qxl")})
