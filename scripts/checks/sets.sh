@@ -68,11 +68,11 @@ passes() {
 	for test in $(tests_of "$1"); do
 		IFS=: read -ra words <<< "$test"
 		# Indented, as the count is not that of this stage
-		if PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set "${words[@]}" > "$work/$1-$test.log" 2>&1; then
-			ok "$1: $test: $(tail -n 1 "$work/$1-$test.log")"
+		if PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set "${words[@]}" > "$work/$1-${test//[:*]/-}.log" 2>&1; then
+			ok "$1: $test: $(tail -n 1 "$work/$1-${test//[:*]/-}.log")"
 		else
 			not_ok "$1: $test"
-			sed 's/^/    /' "$work/$1-$test.log" | tail -n 40
+			sed 's/^/    /' "$work/$1-${test//[:*]/-}.log" | tail -n 40
 		fi
 	done
 }
