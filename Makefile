@@ -27,8 +27,8 @@ SOAK = tools:check:soak disk:20 fetch apply build:plain \
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
-	@echo 'make check       boot, and all tests below down to bench, but for kunit'
-	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, kunit, trees'
+	@echo 'make check       boot, and all tests below down to bench'
+	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
 	@echo 'make fetch       put a pristine Linux 7.3 into build/linux'
