@@ -102,6 +102,7 @@ mapfile -t cc < <(addresses cc --nom --nor)
 [[ ${#to[@]} != 0 && ${#cc[@]} != 0 ]] || die "get_maintainer.pl names nobody"
 
 plain_git format-patch --stdout --full-index "$range" | am
+[ "$(work_git rev-parse HEAD)" != "$begin" ] || die "TREE=$TREE has all of $name already"
 if [ "${SIGNOFF:-no}" = yes ]; then
 	# Who sends a new entry of MAINTAINERS maintains it.
 	export TITLE

@@ -137,6 +137,7 @@ sending() {
 	cat "$scratch"/out/*.patch > "$scratch/sent"
 	in_clone b4 am -m "$scratch/sent" -o - | in_clone git am -q
 	in_clone git log --format='%an <%ae>' pristine.. | grep -vxF "$sender" && die "by somebody else"
+	start taken pristine
 	readme 'make -C $REPO mails SET=$SET OUT=$NEXT TREE=$TREE SIGNOFF=yes V=2 PREV=$OUT'
 	grep -h '^Subject: \[PATCH v2 00/' "$scratch"/next/*
 }
