@@ -200,7 +200,7 @@ v2() {
 	header Subject "$cover" | grep '^\[PATCH v2 00/'
 	[ "$(grep -cE '^ *[0-9]+: +[0-9a-f]+ = +[0-9]+: ' "$cover")" = $((count - 1)) ]
 	[ "$(grep -cE '^ *[0-9]+: +[0-9a-f]+ ! +[0-9]+: ' "$cover")" = 1 ]
-	[ "$(grep '^    [-+]' "$cover")" = '    ++/* Changed in v2 */' ]
+	[ "$(grep '^    [-+][-+]' "$cover")" = '    ++/* Changed in v2 */' ]
 }
 
 read_sets "$tree"

@@ -139,7 +139,7 @@ sending() {
 	in_clone git log --format='%an <%ae>' pristine.. | grep -vxF "$sender" && die "by somebody else"
 	start taken pristine
 	readme 'make -C $REPO mails SET=$SET OUT=$NEXT TREE=$TREE SIGNOFF=yes V=2 PREV=$OUT'
-	grep -h '^Subject: \[PATCH v2 00/' "$scratch"/next/*
+	grep -h '^Subject: \[PATCH v2 0/2\]' "$scratch"/next/*
 }
 
 new_clone "$clone" "$tree" pristine "${kernel_tree[@]}"
