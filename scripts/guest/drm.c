@@ -1,29 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The drivers that use pci_shmem_bar, on the devices QEMU has for them.
- *
- * Runs as init.  KTAP goes to the second UART, and so do requests to the host,
- * lines that start with "# host: ", which it answers with one character: 'y',
- * or anything else for no.
+ * The drivers that use pci_shmem_bar, on the devices QEMU has for them
  */
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/reboot.h>
-#include <sys/stat.h>
 
-#include <asm/termbits.h>
+#include "guest.h"
+
 #include <linux/serial.h>
 #include <drm/drm.h>
 #include <drm/drm_mode.h>
 #include <drm/qxl_drm.h>
-
-/* Guests may be slow, and the host notices one that does not end. */
-#include "kselftest_harness.h"
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 600
-
-#include "files.h"
 
 #define MANY_HEADS	10000000
 #define RAM_HEADER	44	/* offset of ram_header_offset in struct qxl_rom */
@@ -43,10 +28,7 @@ struct dev {
 
 static int read_attr(const struct dev *dev, const char *attr, char *buf, size_t size)
 {
-	char path[80];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", dev->bdf, attr);
-	return slurp(path, buf, size);
+	return slurp(dev_path(dev->bdf, attr), buf, size);
 }
 
 static long attr_num(const struct dev *dev, const char *attr)
@@ -66,7 +48,7 @@ static int bind(const struct dev *dev, const char *what)
 	return spew(path, dev->bdf);
 }
 
-static bool is_bound(const struct dev *dev)
+static bool is_driven(const struct dev *dev)
 {
 	struct stat st;
 	char path[64];
@@ -112,10 +94,7 @@ static bool find(struct dev *dev, const struct driver *drv)
 
 static int remove_device(const struct dev *dev)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", dev->bdf);
-	return spew(path, "1");
+	return spew(dev_path(dev->bdf, "remove"), "1");
 }
 
 /* The BARs the driver has claimed, as a bit mask */
@@ -181,34 +160,6 @@ static bool logged(const char *text)
 	return false;
 }
 
-/* The cache mode a BAR is mapped with, as x86 has it; "" if there is no telling */
-static const char *cache_mode(const struct dev *dev, int bar)
-{
-	static char buf[32768];
-
-	if (slurp("/sys/kernel/debug/x86/pat_memtype_list", buf, sizeof(buf)) < 0)
-		return "";
-	for (char *p = buf, *end; (p = strstr(p, "[mem 0x")); p = end) {
-		uint64_t start = strtoull(p + 5, &end, 16);
-
-		if (start != dev->start[bar])
-			continue;
-		p = strchr(end, ']') + 2;
-		*strchr(p, '\n') = '\0';
-		return p;
-	}
-	return "";
-}
-
-/* Have the host do something; returns whether it was done and turned out well */
-static bool host_answers(void)
-{
-	struct pollfd pfd = { .fd = STDOUT_FILENO, .events = POLLIN };
-	char c = 0;
-
-	return poll(&pfd, 1, 240000) == 1 && read(STDOUT_FILENO, &c, 1) == 1 && c == 'y';
-}
-
 /* A mode set, showing a picture made from @seed */
 struct screen {
 	int fd;
@@ -239,14 +190,14 @@ static bool wait_for_card(struct dev *dev, bool there)
 	int fd;
 
 	for (int i = 0; i < 300; i++) {
-		if (there && find(dev, dev->drv) && is_bound(dev)) {
+		if (there && find(dev, dev->drv) && is_driven(dev)) {
 			fd = open_card(dev);
 			if (fd >= 0) {
 				close(fd);
 				return find(dev, dev->drv);
 			}
 		}
-		if (!there && !is_bound(dev))
+		if (!there && !is_driven(dev))
 			return true;
 		usleep(100000);
 	}
@@ -350,13 +301,25 @@ static void hide(struct screen *s)
 
 static bool seen_on(const char *card, const struct screen *s, int seed)
 {
-	printf("# host: picture %s %d %d %d\n", card, s->mode.hdisplay, s->mode.vdisplay, seed);
-	return host_answers();
+	return host_does("picture %s %d %d %d", card, s->mode.hdisplay, s->mode.vdisplay, seed);
 }
 
 static bool seen_by_host(const struct screen *s, int seed)
 {
 	return seen_on("card", s, seed);
+}
+
+/* Does the device show what is drawn? */
+static bool draws(const struct dev *dev, int seed)
+{
+	struct screen s;
+	bool seen;
+
+	if (!show(dev, &s, seed))
+		return false;
+	seen = seen_by_host(&s, seed);
+	hide(&s);
+	return seen;
 }
 
 /* A screen, objects of all kinds, and a client that never stops */
@@ -488,7 +451,7 @@ static void stop(struct user *u)
 static bool refused(const struct dev *dev, int err)
 {
 	for (int i = 0; i < 2; i++)
-		if (is_bound(dev) || attr_num(dev, "enable") || claims(dev) ||
+		if (is_driven(dev) || attr_num(dev, "enable") || claims(dev) ||
 		    bind(dev, "bind") != err)
 			return false;
 	return true;
@@ -525,7 +488,7 @@ TEST(qxl_no_irq)
 
 	if (!getenv("irqtty") || !find(&dev, &qxl))
 		SKIP(return, "nobody to have the interrupt");
-	ASSERT_TRUE(is_bound(&dev));
+	ASSERT_TRUE(is_driven(&dev));
 	ASSERT_EQ(0, bind(&dev, "unbind"));
 	tty = open(getenv("irqtty"), O_RDWR | O_NOCTTY | O_NONBLOCK);
 	ASSERT_LE(0, tty);
@@ -546,7 +509,7 @@ FIXTURE(qxl) {
 /* Each test finds the device bound and leaves it bound */
 FIXTURE_SETUP(qxl)
 {
-	if (!find(&self->dev, &qxl) || !is_bound(&self->dev))
+	if (!find(&self->dev, &qxl) || !is_driven(&self->dev))
 		SKIP(return, "no qxl device in use");
 	/* RAM, ROM, I/O ports, and the 64-bit surface BAR or the 32-bit one */
 	self->bars = 1 << 0 | 1 << 2 | 1 << 3 | 1 << (self->dev.len[4] ? 4 : 1);
@@ -560,22 +523,17 @@ TEST_F(qxl, claims)
 {
 	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(self->bars, claims(&self->dev));
-	ASSERT_STREQ("write-combining", cache_mode(&self->dev, 2));
+	ASSERT_STREQ("write-combining", cache_mode(self->dev.start[2]) ?: "");
 }
 
 TEST_F(qxl, picture)
 {
-	struct screen s;
-
-	ASSERT_TRUE(show(&self->dev, &s, 1));
-	ASSERT_TRUE(seen_by_host(&s, 1));
-	hide(&s);
+	ASSERT_TRUE(draws(&self->dev, 1));
 }
 
 TEST_F(qxl, rebind)
 {
 	int others = handlers(&self->dev) - 1;
-	struct screen s;
 
 	for (int i = 0; i < 5; i++) {
 		ASSERT_EQ(0, bind(&self->dev, "unbind"));
@@ -587,16 +545,14 @@ TEST_F(qxl, rebind)
 		ASSERT_EQ(self->bars, claims(&self->dev));
 		ASSERT_EQ(others + 1, handlers(&self->dev));
 	}
-	ASSERT_TRUE(show(&self->dev, &s, 100));
-	ASSERT_TRUE(seen_by_host(&s, 100));
-	hide(&s);
+	ASSERT_TRUE(draws(&self->dev, 100));
 }
 
 /* Nobody has it, and nothing is left of the driver */
 static bool is_free(const struct dev *dev, int others)
 {
 	return !attr_num(dev, "enable") && !claims(dev) && handlers(dev) == others &&
-	       !*cache_mode(dev, 0) && !*cache_mode(dev, 2);
+	       !cache_mode(dev->start[0]) && !cache_mode(dev->start[2]);
 }
 
 /* Unbound and bound again while a file on the old device is open */
@@ -623,15 +579,12 @@ TEST_F(qxl, open_fd)
 	ASSERT_EQ(self->bars, claims(&self->dev));
 	ASSERT_EQ(others + 1, handlers(&self->dev));
 	hide(&s);
-	ASSERT_TRUE(show(&self->dev, &s, 4));
-	ASSERT_TRUE(seen_by_host(&s, 4));
-	hide(&s);
+	ASSERT_TRUE(draws(&self->dev, 4));
 }
 
 /* Removed while a file is open, which is closed before or after the rescan */
 TEST_F(qxl, remove)
 {
-	struct screen s;
 	struct user u;
 
 	for (int i = 0; i < 2; i++) {
@@ -647,9 +600,7 @@ TEST_F(qxl, remove)
 			stop(&u);
 		ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 		ASSERT_EQ(self->bars, claims(&self->dev));
-		ASSERT_TRUE(show(&self->dev, &s, 7 + i));
-		ASSERT_TRUE(seen_by_host(&s, 7 + i));
-		hide(&s);
+		ASSERT_TRUE(draws(&self->dev, 7 + i));
 	}
 }
 
@@ -666,17 +617,14 @@ TEST_F(qxl, suspend)
 
 	ASSERT_TRUE(show(&self->dev, &s, 13));
 	ASSERT_TRUE(seen_by_host(&s, 13));
-	printf("# host: wake\n");
-	ASSERT_TRUE(host_answers());
+	ASSERT_TRUE(host_does("wake"));
 	ASSERT_EQ(0, spew("/sys/power/state", "mem"));
 	ASSERT_TRUE(logged("Low-level resume complete"));
 	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(self->bars, claims(&self->dev));
 	ASSERT_TRUE(seen_by_host(&s, 13));
 	hide(&s);
-	ASSERT_TRUE(show(&self->dev, &s, 14));
-	ASSERT_TRUE(seen_by_host(&s, 14));
-	hide(&s);
+	ASSERT_TRUE(draws(&self->dev, 14));
 }
 
 /* One of two goes, and the other does not mind */
@@ -737,7 +685,7 @@ TEST_F(qxl, vga_lock)
 /* Have the host write to the device's ROM, while its address is mapped here */
 static bool poke_rom(volatile uint32_t *p, uint32_t val)
 {
-	printf("# host: poke %lx %x\n", (unsigned long)p, val);
+	say("# host: poke %lx %x\n", (unsigned long)p, val);
 	for (int i = 0; i < 20000 && *p != val; i++)
 		for (int j = 0; j < 20000; j++)
 			asm volatile("");
@@ -810,23 +758,20 @@ TEST_F_TIMEOUT(qxl, unplug, 150)
 	if (!getenv("pluggable"))
 		SKIP(return, "the device cannot be unplugged here");
 	ASSERT_TRUE(start(&self->dev, &u[0], 9));
-	printf("# host: unplug card\n");
-	ASSERT_TRUE(host_answers());
+	ASSERT_TRUE(host_does("unplug card"));
 	ASSERT_TRUE(wait_for_card(&self->dev, false));
 	ASSERT_TRUE(stopped(&u[0]));
 	ASSERT_TRUE(is_dead(&u[0]));
 
 	/* Not in the same place, which QEMU does not give back */
-	printf("# host: plug spare\n");
-	ASSERT_TRUE(host_answers());
+	ASSERT_TRUE(host_does("plug spare"));
 	ASSERT_TRUE(wait_for_card(&self->dev, true));
 	stop(&u[0]);
 	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(self->bars, claims(&self->dev));
 
 	ASSERT_TRUE(start_on("spare", &self->dev, &u[1], 10));
-	printf("# host: unplug spare\n");
-	ASSERT_TRUE(host_answers());
+	ASSERT_TRUE(host_does("unplug spare"));
 	ASSERT_TRUE(wait_for_card(&self->dev, false));
 	ASSERT_TRUE(stopped(&u[1]));
 	ASSERT_TRUE(is_dead(&u[1]));
@@ -849,7 +794,7 @@ FIXTURE_SETUP(vmwgfx)
 {
 	if (!find(&self->dev, &vmwgfx))
 		SKIP(return, "no vmwgfx device");
-	ASSERT_FALSE(is_bound(&self->dev));
+	ASSERT_FALSE(is_driven(&self->dev));
 	ASSERT_EQ(0, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(0, claims(&self->dev));
 }
@@ -926,31 +871,4 @@ TEST_F(afterwards, no_leaks)
 			continue;
 		EXPECT_EQ(NULL, p) TH_LOG("%s", p);
 	}
-}
-
-int main(int argc, char **argv)
-{
-	struct termios tio;
-	int fd;
-
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sysfs", "/sys", "sysfs", 0, NULL);
-	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-
-	fd = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
-	ioctl(fd, TCGETS, &tio);
-	tio.c_oflag &= ~OPOST;
-	tio.c_lflag &= ~(ICANON | ECHO);
-	ioctl(fd, TCSETS, &tio);
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	dup2(fd, STDERR_FILENO);
-
-	if (!fork())
-		test_harness_run(argc, argv);
-	wait(NULL);
-	ioctl(fd, TCSBRK, 1);
-	reboot(RB_AUTOBOOT);
-	return 0;
 }

@@ -74,11 +74,13 @@ static void progress(unsigned long done, unsigned long all)
 }
 
 /* Have the host do something; it answers with one character, 'y' for done. */
-static bool host_does(const char *what, unsigned long arg)
+#define host_does(fmt, ...) \
+	({ say("# host: " fmt "\n", ##__VA_ARGS__); host_answers(); })
+
+static bool host_answers(void)
 {
 	char c = 0;
 
-	say("# host: %s %lu\n", what, arg);
 	return read(STDIN_FILENO, &c, 1) == 1 && c == 'y';
 }
 

@@ -321,7 +321,7 @@ static bool wait_for_use(void)
 
 static bool plug(void)
 {
-	return host_does("plug", __atomic_add_fetch(&shared->gen, 1, __ATOMIC_SEQ_CST));
+	return host_does("plug %lu", __atomic_add_fetch(&shared->gen, 1, __ATOMIC_SEQ_CST));
 }
 
 FIXTURE(hotplug) {
@@ -357,7 +357,7 @@ TEST_F_TIMEOUT(hotplug, under_use, 24 * 3600)
 		ASSERT_TRUE(is_mapped(start));
 
 		usleep(pattern_word(seed, i) % 20000);
-		ASSERT_TRUE(host_does("unplug", i));
+		ASSERT_TRUE(host_does("unplug %lu", i));
 		ASSERT_EQ(-1, stat(dev_path(DEV, ""), &st));
 		ASSERT_FALSE(in_iomem(DRIVER));
 		ASSERT_FALSE(in_iomem(DEV));
@@ -405,7 +405,7 @@ TEST_F(afterwards, works)
 	memset(map + WRITE_PAGE * PAGE, 0, PAGE);
 	ASSERT_EQ(PAGE, write_at(fd, want, PAGE, WRITE_PAGE * PAGE));
 	EXPECT_EQ(0, memcmp(map + WRITE_PAGE * PAGE, want, PAGE));
-	EXPECT_TRUE(host_does("look", rounds + 1));
+	EXPECT_TRUE(host_does("look %lu", rounds + 1));
 }
 
 TEST_F(afterwards, no_leaks)
