@@ -184,7 +184,10 @@ static int open_card(const struct dev *dev)
 	return -1;
 }
 
-/* Is the device driven, or not, within some seconds?  PCI may move its BARs. */
+/*
+ * Is the device driven, or gone, within some seconds?  PCI may move its BARs.  That it has
+ * no driver any more is seen before the driver's .remove is called.
+ */
 static bool wait_for_card(struct dev *dev, bool there)
 {
 	int fd;
@@ -197,7 +200,7 @@ static bool wait_for_card(struct dev *dev, bool there)
 				return find(dev, dev->drv);
 			}
 		}
-		if (!there && !is_driven(dev))
+		if (!there && attr_num(dev, "enable") < 0)
 			return true;
 		usleep(100000);
 	}
