@@ -102,10 +102,11 @@ run() {
 	esac
 }
 
-# first_failure LOG: the test that noticed
+# first_failure LOG: the test that noticed, or what else there was at the end
 first_failure() {
-	grep -m1 -oE '\[(FAILED|CRASHED|TIMED OUT)\].*|^not ok - .*|^ERROR: modpost: .*' "$1" |
-		sed -E 's/^not ok - //; s/ =+$//' | cut -c1-100 || tail -n 1 "$1"
+	grep -m1 -oE '(# |Test: )[a-z_0-9]+: (EXPECTATION|ASSERTION|missing)|^(not ok - |ERROR: modpost: ).*' "$1" |
+		sed -E 's/^(# |Test: |not ok - |ERROR: modpost: )//; s/: (EXPECTATION|ASSERTION|missing)$//' ||
+		tail -n 1 "$1"
 }
 
 mkdir -p "$work/logs"
