@@ -548,6 +548,8 @@ TEST_F(qxl, rebind)
 		ASSERT_EQ(self->bars, claims(&self->dev));
 		ASSERT_EQ(others + 1, handlers(&self->dev));
 	}
+	/* Nobody had a file, so the last of the old device has ended, too */
+	ASSERT_TRUE(logged("qxl: ttm finalized"));
 	ASSERT_TRUE(draws(&self->dev, 100));
 }
 
