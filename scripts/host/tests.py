@@ -146,7 +146,7 @@ def kunit(run):
 # On 64 bits, a size_t holds the length of any BAR.
 KUNIT_64_BIT = ["*.refuse_length_over_size_t"]
 # And the bus in software is one of x86, arm64 and UML.
-KUNIT_BUS = ["pci_kunit_bus.*", "pci_enable_scope.*", "pci_shmem_bar_bus.*"]
+KUNIT_BUS = ["pci_kunit_bus.*", "pci_enable_scope.*", "pci_enable_quirk.*", "pci_shmem_bar_bus.*"]
 KUNIT_SKIPS = (dict.fromkeys(("x86_64", "arm64"), KUNIT_64_BIT) |
                dict.fromkeys(("riscv64", "ppc64"), KUNIT_64_BIT + KUNIT_BUS))
 

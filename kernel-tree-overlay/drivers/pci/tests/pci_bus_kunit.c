@@ -193,6 +193,12 @@ static void access_config(struct kunit *test)
 				     PCI_COMMAND_MASTER);
 	pci_write_config_word(pdev, PCI_COMMAND, 0);
 
+	/* Any address can be above 4 GiB in a 64-bit BAR */
+	pci_write_config_dword(pdev, PCI_BASE_ADDRESS_3, ~0);
+	pci_read_config_dword(pdev, PCI_BASE_ADDRESS_3, &dword);
+	KUNIT_EXPECT_EQ(test, dword, ~0U);
+	pci_write_config_dword(pdev, PCI_BASE_ADDRESS_3, 0);
+
 	/* An empty slot, and another function of a full one */
 	pci_bus_read_config_dword(ctx->bus, PCI_DEVFN(ARRAY_SIZE(models), 0),
 				  PCI_VENDOR_ID, &dword);

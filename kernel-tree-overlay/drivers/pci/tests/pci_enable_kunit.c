@@ -18,15 +18,19 @@
 #include <linux/string.h>
 #include <linux/types.h>
 
-static const struct kunit_pci_model models[] = {
-	{
-		PCI_VENDOR_ID_REDHAT, 0xffee, PCI_CLASS_MEMORY_RAM,
-		.bars = {
-			[0] = { PCI_BASE_ADDRESS_SPACE_MEMORY, SZ_4K },
-			/* There is no window for this */
-			[1] = { PCI_BASE_ADDRESS_SPACE_IO, 32 },
-		},
+static const struct kunit_pci_model ram = {
+	PCI_VENDOR_ID_REDHAT, 0xffee, PCI_CLASS_MEMORY_RAM,
+	.bars = {
+		[0] = { PCI_BASE_ADDRESS_SPACE_MEMORY, SZ_4K },
+		/* There is no window for this */
+		[1] = { PCI_BASE_ADDRESS_SPACE_IO, 32 },
 	},
+};
+
+static const struct kunit_pci_model connectx4 = {
+	PCI_VENDOR_ID_MELLANOX, PCI_DEVICE_ID_MELLANOX_CONNECTX4,
+	PCI_CLASS_NETWORK_ETHERNET,
+	.bars = { [0] = { PCI_BASE_ADDRESS_SPACE_MEMORY, SZ_4K } },
 };
 
 struct enable_test {
@@ -46,8 +50,7 @@ static int test_enable_device(struct pci_dev *pdev)
 {
 	struct enable_test *ctx = kunit_get_current_test()->priv;
 
-	if (!ctx->enable_err)
-		log_call("enable ");
+	log_call(ctx->enable_err ? "refuse " : "enable ");
 	return ctx->enable_err;
 }
 
@@ -72,19 +75,26 @@ static void put_dev(void *pdev)
 	pci_dev_put(pdev);
 }
 
-static int enable_test_init(struct kunit *test)
+static int add_device(struct kunit *test, const struct kunit_pci_model *model,
+		      int enable_err)
 {
 	struct enable_test *ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
 	struct pci_bus *bus;
 
 	KUNIT_ASSERT_NOT_NULL(test, ctx);
 	test->priv = ctx;
-	bus = kunit_pci_add_bus(test, models, ARRAY_SIZE(models), &ops);
+	ctx->enable_err = enable_err;
+	bus = kunit_pci_add_bus(test, model, 1, &ops);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, bus);
 	ctx->pdev = pci_get_slot(bus, PCI_DEVFN(0, 0));
 	KUNIT_ASSERT_NOT_NULL(test, ctx->pdev);
 
 	return kunit_add_action_or_reset(test, put_dev, ctx->pdev);
+}
+
+static int enable_test_init(struct kunit *test)
+{
+	return add_device(test, &ram, 0);
 }
 
 enum leave { AT_END, BY_RETURN, BY_BREAK, RETAIN };
@@ -191,7 +201,7 @@ static void no_disable_without_enable(struct kunit *test)
 
 	ctx->enable_err = -EBUSY;
 	KUNIT_EXPECT_EQ(test, param->scope(ctx->pdev, AT_END), -EBUSY);
-	KUNIT_EXPECT_STREQ(test, ctx->log, "");
+	KUNIT_EXPECT_STREQ(test, ctx->log, "refuse ");
 	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->pdev->enable_cnt), 0);
 }
 
@@ -240,7 +250,38 @@ static struct kunit_suite enable_test_suite = {
 	.test_cases = enable_test_cases,
 };
 
-kunit_test_suite(enable_test_suite);
+static int quirk_test_init(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_PCI_QUIRKS))
+		kunit_skip(test, "no quirks in this kernel");
+
+	return add_device(test, &connectx4, -EBUSY);
+}
+
+/*
+ * A quirk of this device enables it to read a register.  If it did so without, it
+ * would find all bits set, and set broken_intx_masking.
+ */
+static void quirk_cannot_enable(struct kunit *test)
+{
+	struct enable_test *ctx = test->priv;
+
+	KUNIT_EXPECT_STREQ(test, ctx->log, "refuse ");
+	KUNIT_EXPECT_FALSE(test, ctx->pdev->broken_intx_masking);
+}
+
+static struct kunit_case quirk_test_cases[] = {
+	KUNIT_CASE(quirk_cannot_enable),
+	{}
+};
+
+static struct kunit_suite quirk_test_suite = {
+	.name = "pci_enable_quirk",
+	.init = quirk_test_init,
+	.test_cases = quirk_test_cases,
+};
+
+kunit_test_suites(&enable_test_suite, &quirk_test_suite);
 
 MODULE_DESCRIPTION("KUnit tests of enabling a PCI device for the length of a scope");
 MODULE_LICENSE("GPL");

@@ -120,7 +120,8 @@ static void soft_model(struct soft_dev *dev, const struct kunit_pci_model *model
 	dev->config[PCI_VENDOR_ID / 4] = (u32)model->device << 16 | model->vendor;
 	dev->config[PCI_CLASS_REVISION / 4] = (u32)model->class << 16;
 	dev->writable[PCI_COMMAND / 4] = PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
-					 PCI_COMMAND_MASTER;
+					 PCI_COMMAND_MASTER |
+					 PCI_COMMAND_INTX_DISABLE;
 
 	for (int i = 0; i < PCI_STD_NUM_BARS; i++) {
 		const struct kunit_pci_bar *bar = &model->bars[i];
