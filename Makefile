@@ -2,16 +2,14 @@
 
 BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 
-# What decides, the quick first.  Beside a build or a guest runs what would leave one
-# of two processors idle.
-CHECK = tools:check disk:14 shellcheck fetch judges apply mutations users sync cover checkpatch \
-	+each build:plain boot:plain:sample \
-	+sets build:debug \
-	+static build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
-	+badinput boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 \
-	+ways boot:plain:stress:1000 boot:plain:hotplug:100 \
-	+sending boot:plain:mailbox:100000 boot:plain:drm bench \
-	+kunit boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
+# What decides, the quick first.  With a +, beside what follows.
+CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
+	+judges +users +checkpatch +each build:plain boot:plain:sample \
+	+sets +static +badinput build:debug \
+	+ways +sending build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
+	+kunit boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 \
+	boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm bench \
+	boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
 	boot:debug:hotplug:10 boot:debug:drm
 
 # High counts, more architectures, and Debian's newest trees.

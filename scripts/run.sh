@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run stages one after the other, and say how long each took and what its tests
 # came to.  A stage is a script here or in checks/ and its arguments, as in
-# "build:plain".  One with a + before it runs beside those that follow, until the
-# next with a +: what keeps one processor busy beside what a compiler does.
+# "build:plain".  One with a + before it runs beside those that follow, but not beside
+# another with a +: for what leaves a processor idle.
 if [ -z "${RUN_SH:-}" ]; then
 	# A make that is killed takes this with it, even if it has no time to say so.
 	! command -v setpriv >/dev/null || RUN_SH=yes exec setpriv --pdeathsig TERM "$0" "$@"
@@ -16,33 +16,19 @@ exec 9> "$build/.lock"
 flock -n 9 || die "another run is using $build"
 
 passed=0 failed=0 skipped=0 times=()
-ticker=''
 declare -A pid begun		# by stage, of those that run
+queue=() beside='' ended=()	# of those beside others: to come; the one that runs; to be reported
 
 # Each stage is a process group, so that all of it can be ended.
 end_stages() {
 	local each
 
-	[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true
 	for each in "${pid[@]}"; do
 		kill -TERM -- "-$each" 2>/dev/null || true
 	done
-	ticker=''
 }
 trap end_stages EXIT
 trap 'echo; die "interrupted in ${!pid[*]}"' INT TERM HUP
-
-# Show that time passes and, on a terminal, what is being done.
-tick() {
-	local begin=$SECONDS
-	while sleep 1; do
-		if [ -t 1 ]; then
-			printf '\r%-21s %4d s  %-50.50s' "$1" $((SECONDS - begin)) "$(tail -n 1 "$2" 2>/dev/null | tr -d '\r')"
-		elif [ $(((SECONDS - begin) % 60)) = 0 ]; then
-			printf ' %d s ...' $((SECONDS - begin))
-		fi
-	done
-}
 
 # path_of NAME: the script of a stage
 path_of() {
@@ -107,21 +93,50 @@ start() {
 	set +m
 }
 
+runs() {
+	kill -0 "${pid[$1]}" 2>/dev/null
+}
+
+# Has the one beside others ended?  Then it is the next one's turn.
+turn() {
+	if [ -n "$beside" ] && ! runs "$beside"; then
+		ended+=("$beside")
+		beside=''
+	fi
+	if [ -z "$beside" ] && [ ${#queue[@]} != 0 ]; then
+		beside=${queue[0]}
+		queue=("${queue[@]:1}")
+		start "$beside"
+	fi
+}
+
+# await STAGE: until it ends, show that time passes and, on a terminal, what is being done
+await() {
+	local begin=$SECONDS shown=0 now
+
+	while runs "$1"; do
+		sleep 0.2
+		turn
+		now=$((SECONDS - begin))
+		if [ -t 1 ]; then
+			printf '\r%-21s %4d s  %-50.50s' "$1" $now "$(tail -n 1 "$(log_of "$1")" | tr -d '\r')"
+		elif [ $now -ge $((shown + 60)) ]; then
+			shown=$now
+			printf ' %d s ...' $now
+		fi
+	done
+	[ ! -t 1 ] || printf '\r%78s\r%-21s' '' "$1"
+}
+
 # finish STAGE: wait until it ends, and report
 finish() {
 	local log status=0 took good=yes
 
 	log=$(log_of "$1")
 	printf '%-21s' "$1"
-	if kill -0 "${pid[$1]}" 2>/dev/null; then
-		tick "$1" "$log" 9>&- &
-		ticker=$!
-	fi
+	await "$1"
 	wait "${pid[$1]}" || status=$?
-	[ -z "$ticker" ] || kill "$ticker" 2>/dev/null || true
-	ticker=''
 	unset "pid[$1]"
-	[ ! -t 1 ] || printf '\r%78s\r%-21s' '' "$1"
 	took=$(($(stat -c %Y "$log") - begun[$1]))
 	printf ' %4d s  ' "$took"
 	times+=("$took $1")
@@ -138,24 +153,35 @@ finish() {
 	tail -n 40 "$log" | sed 's/^/    /'
 }
 
-beside=''
 for stage in "$@"; do
 	if [[ $stage == +* ]]; then
-		[ -z "$beside" ] || finish "$beside"
-		beside=${stage#+}
-		start "$beside"
+		queue+=("${stage#+}")
+		turn
 		continue
 	fi
 	before=$failed
 	start "$stage"
 	finish "$stage"
+	stop=
 	[ "$failed" = "$before" ] || case $stage in
 	# What the others need
 	tools:*|disk:*|fetch|apply|build:*)
-		break ;;
+		stop=yes ;;
 	esac
+	for each in "${ended[@]}"; do
+		finish "$each"
+	done
+	ended=()
+	[ -z "$stop" ] || break
 done
-[ -z "$beside" ] || finish "$beside"
+# What is left beside, now by itself
+left=("${ended[@]}" ${beside:+"$beside"})
+[ -n "${stop:-}" ] || left+=("${queue[@]}")
+beside='' queue=()
+for stage in "${left[@]}"; do
+	[ -n "${pid[$stage]:-}" ] || start "$stage"
+	finish "$stage"
+done
 
 summary
 [ "$failed" = 0 ]
