@@ -76,9 +76,12 @@ class Pair:
     def devices(self):
         # SeaBIOS moves all 64-bit BARs above 4 GiB if it has to move one.  It spares those
         # behind a bridge with a 32-bit prefetchable BAR, for which VGA is here.
-        return ["-device", "pci-bridge,id=bridge,chassis_nr=1,addr=4",
-                "-device", "secondary-vga,bus=bridge,addr=3",
-                *ivshmem("low", self.run.path("low"), self.sizes["low"], "bus=bridge,addr=4"),
+        bridge, place = ["-device", "pci-bridge,id=bridge,chassis_nr=1,addr=4",
+                         "-device", "secondary-vga,bus=bridge,addr=3"], "bus=bridge,addr=4"
+        if self.run.kernel.arch == "ppc64":
+            bridge, place = [], "addr=4"	# without SLOF, nobody numbers the bus behind a bridge
+        return [*bridge,
+                *ivshmem("low", self.run.path("low"), self.sizes["low"], place),
                 *ivshmem("high", self.run.path("high"), self.sizes["high"], "addr=5"),
                 "-object", "memory-backend-ram,id=short,size=2K",
                 "-device", "ivshmem-plain,memdev=short,addr=6",

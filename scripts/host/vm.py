@@ -83,6 +83,14 @@ class Qmp:
             self.events.append(self.read())
 
 
+def nvram(path):
+    """PowerPC's, as firmware leaves it: one free partition of 64 KiB"""
+    with open(path, "wb") as file:
+        file.write(b"\x7f\x29\x10\x00" + 12 * b"w")	# signature, checksum, length / 16, name
+        file.truncate(1 << 16)
+    return ["-drive", f"if=pflash,format=raw,file={path}"]
+
+
 def dies_with_us():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -112,6 +120,8 @@ class Guest(threading.Thread):
         with contextlib.suppress(PermissionError):
             port.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 16 << 20)
         base = ["-M", machine] if machine else arch.args
+        if kernel.arch == "ppc64":
+            base = base + nvram(f"{self.out}.nvram")
         command = [
             arch.qemu, *base, "-accel", os.environ.get("ACCEL", "tcg"), "-smp", cpus, "-m", memory,
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
