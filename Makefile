@@ -12,12 +12,12 @@ CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
 	boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
 	boot:debug:hotplug:10 boot:debug:drm
 
-# High counts (each walk is about a quarter of an hour), more architectures, each set booted
+# High counts (a walk is to take about a quarter of an hour), more architectures, each set booted
 # alone, and Debian's newest trees.
 SOAK = tools:check:soak disk:20 fetch apply build:plain \
-	boot:plain:walk:300000 boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
+	boot:plain:walk:1000000 boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	build:debug boot:debug:walk:25000 boot:debug:stress:100 boot:debug:hotplug:50 \
-	build:kcsan boot:kcsan:faults boot:kcsan:walk:150000 boot:kcsan:stress:100 \
+	build:kcsan boot:kcsan:faults boot:kcsan:walk:200000 boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
 	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot trees
 
