@@ -66,7 +66,7 @@ summary() {
 	[ $((passed + failed + skipped)) != 0 ] || return 0
 	echo
 	[ ${#times[@]} -lt 10 ] || echo "slowest: $(printf '%s\n' "${times[@]}" | sort -rn |
-		awk 'NR <= 6 { printf "%s%s %d s", NR > 1 ? ", " : "", $2, $1 }'), all $SECONDS s"
+		awk 'NR <= 6 { printf "%s%s %d s", (NR > 1 ? ", " : ""), $2, $1 }'), all $SECONDS s"
 	echo "$passed passed, $failed failed, $skipped skipped"
 }
 

@@ -390,33 +390,29 @@ class DrmBoot(NamedTuple):
     append: str = ""
     machine: str = "q35"
     spare: str = ""		# to be plugged in later: QEMU aborts if that is where one has been
-    debug: bool = True		# also in the debug kernel; False where that was too slow, or not tried
 
 
 DRM_BOOTS = {
     "vmwgfx": DrmBoot(["vmware-svga"], {"vmwgfx.claims", "vmwgfx.sizes"}),
     "qxl": DrmBoot(["qxl,id=card"], qxl("suspend", "edge_rom")),
     # QEMU rounds this up, to a 16 MiB BAR 0
-    "qxl-small": DrmBoot(["qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1"], qxl(),
-                         debug=False),
+    "qxl-small": DrmBoot(["qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1"], qxl()),
     "qxl-bar4": DrmBoot(["qxl,id=card,vram64_size_mb=256"], qxl("suspend")),
-    "qxl-vgacon": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"), "firstfb=VGA+",
-                          debug=False),
+    "qxl-vgacon": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"), "firstfb=VGA+"),
     "qxl-vesa": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"),
-                        "vga=0x317 firstfb=vesadrm", debug=False),
-    "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend"), debug=False),
-    "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards"}, debug=False),
+                        "vga=0x317 firstfb=vesadrm"),
+    "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend")),
+    "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards"}),
     "qxl-port": DrmBoot(["pcie-root-port,id=rp1,chassis=1,slot=1",
                          "pcie-root-port,id=rp2,chassis=2,slot=2,mem-reserve=192M",
                          "qxl,id=card,bus=rp1"],
-                        qxl("unplug"), "pluggable=1 nosuspend=1", spare="qxl,id=spare,bus=rp2",
-                        debug=False),
+                        qxl("unplug"), "pluggable=1 nosuspend=1", spare="qxl,id=spare,bus=rp2"),
     "qxl-slot": DrmBoot(["qxl,id=card,addr=4"], qxl("unplug", "suspend"), "pluggable=1",
-                        machine="pc", spare="qxl,id=spare,addr=5", debug=False),
+                        machine="pc", spare="qxl,id=spare,addr=5"),
     # A serial port that ACPI has not said is shared
     "qxl-irq": DrmBoot(["qxl,id=card", "isa-serial,iobase=0x3e8,irq=4"], {"global.qxl_no_irq"},
                        "noapic pnpacpi=off irqtty=/dev/ttyS2"),
-    "qxl-old": DrmBoot(["qxl,id=card,revision=3"], {"global.qxl_old_revision"}, debug=False),
+    "qxl-old": DrmBoot(["qxl,id=card,revision=3"], {"global.qxl_old_revision"}),
     "qxl-heads": DrmBoot(["qxl,id=card"], {"global.qxl_late_failure"}, "qxl.num_heads=10000000"),
 }
 
@@ -430,7 +426,7 @@ def drm(run):
 
     # Two at a time, as one guest does not keep two processors busy
     boots = [(name, boot) for name, boot in DRM_BOOTS.items()
-             if fnmatch.fnmatch(name, run.only) and (boot.debug or run.kernel.name != "debug")]
+             if fnmatch.fnmatch(name, run.only)]
     for i in range(0, len(boots), 2):
         guests = [start(*item) for item in boots[i:i + 2]]
         for guest, (name, boot) in zip(guests, boots[i:i + 2]):
