@@ -54,7 +54,8 @@ class Run:
 
 
 def main():
-    if len(sys.argv) < 3 or sys.argv[2] not in tests.TESTS:
+    if (len(sys.argv) < 3 or sys.argv[2] not in tests.TESTS or
+            len(sys.argv) > 3 and not sys.argv[3].isdigit() and sys.argv[2] != "drm"):
         sys.exit(f"usage: boot.py KERNEL {'|'.join(tests.TESTS)} [COUNT|GUESTS]")
     kernel, test = sys.argv[1:3]
     program, function = tests.TESTS[test]

@@ -220,6 +220,7 @@ boot=$copy/scripts/boot.py
 expect "no kernel" "run 'make build'" "$boot" plain sample
 ln -s "$build/kernel-plain" "$copy/build/kernel-plain"
 expect "no such test" "usage: boot.py" "$boot" plain nothing
+expect "no such count" "usage: boot.py" "$boot" plain sample many
 expect "no such kernel" "no kernel of that name" "$copy/scripts/build.sh" nothing
 
 # guest NAME TEXT: with the program on stdin in place of the sample's tests, TEXT is
