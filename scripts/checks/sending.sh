@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Are the mails of each set what its maintainers can take?  Writes them, for a sender who does
 # not exist, from a copy of build/linux, and looks at them with what reads mails: checkpatch,
-# b4, git send-email.  Nothing is sent: the mail server is /bin/false, and there is no network
-# on machines that let us do without.
+# b4, git send-email.
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/checkpatch.sh"
@@ -12,26 +11,11 @@
 need_tree
 scratch=$build/mails-check
 copy=$scratch/build/linux
-sender='Test Sender <test@example.org>'
+. "$top/scripts/lib/sender.sh"
 
-trap 'rm -rf "$scratch"' EXIT
-rm -rf "$scratch"
-mkdir -p "$scratch"/{home,anybody,build}
-cat > "$scratch/home/.gitconfig" <<'CONFIG'
-[user]
-	name = Test Sender
-	email = test@example.org
-[sendemail]
-	smtpServer = /bin/false
-CONFIG
-
-offline=()
-! unshare -rn true 2>/dev/null || offline=(unshare -rn)
-
-# as HOME COMMAND...: with the settings there, and no other
-as() {
-	"${offline[@]}" env -i PATH="/usr/bin:$PATH" LC_ALL=C HOME="$scratch/$1" GIT_CONFIG_NOSYSTEM=1 \
-		PCI_SHMEM_BUILD="$scratch/build" "${@:2}"
+# mails HOME SET OUT [VARIABLE=VALUE...]: mails.sh, of the copy
+mails() {
+	as "$1" PCI_SHMEM_BUILD="$scratch/build" "${@:4}" "$top/scripts/mails.sh" "$2" "$3"
 }
 
 copy_git() {
@@ -51,17 +35,6 @@ copy_branches() {
 		done
 	done
 	copy_git config rebase.updateRefs true
-}
-
-# try NAME FUNCTION ARGUMENT...  In the background, because bash ignores -e in a condition.
-try() {
-	"${@:2}" > "$scratch/log" 2>&1 &
-	if wait $!; then
-		ok "$1"
-	else
-		not_ok "$1"
-		tail -n 20 "$scratch/log" | sed 's/^/    /'
-	fi
 }
 
 # header NAME FILE: all of a mail's, as one line each
@@ -128,7 +101,7 @@ patches_in() {
 }
 
 unsigned() {
-	as home "$top/scripts/mails.sh" "$name" "$out"
+	mails home "$name" "$out"
 	[ "$(find "$out" -name '*.patch' | wc -l)" = $((count + 1)) ]
 	! grep -l '^Signed-off-by:\|test@example.org' "$out"/* || false
 	refused "has the template subject" \
@@ -138,7 +111,7 @@ unsigned() {
 signed() {
 	local mail
 
-	as home env SIGNOFF=yes "$top/scripts/mails.sh" "$name" "$out"
+	mails home "$name" "$out" SIGNOFF=yes
 	patches_in "$out"
 	[ "$(find "$out" -name '*.patch' | wc -l)" = $((count + 1)) ]
 	for mail in "$out"/*.patch; do
@@ -172,7 +145,7 @@ b4_am() {
 	for need in ${set_needs[$name]}; do
 		plain_git format-patch --stdout --full-index "${set_begin[$need]}..${set_end[$need]}" | copy_git am -q
 	done
-	(cd "$copy" && as home b4 am -m "$scratch/mbox" -o -) | copy_git am -q
+	(cd "$copy" && as home b4 --offline-mode am -m "$scratch/mbox" -o -) | copy_git am -q
 	# MAINTAINERS says who sends it; all else is the branch's.
 	[ "$(copy_git log -"$count" --format=%an%ae | sort -u)" = "Test Sendertest@example.org" ]
 	diff <(copy_git diff "HEAD~$count" HEAD -- . ':!MAINTAINERS' | git patch-id) \
@@ -195,7 +168,7 @@ v2() {
 	echo '/* Changed in v2 */' >> "$copy/$file"
 	copy_git commit -q -a --fixup "$(copy_git log -1 --format=%H "set/vmwgfx..set/qxl" -- $file)"
 	GIT_SEQUENCE_EDITOR=true copy_git rebase -q -i --autosquash pristine
-	as home env SIGNOFF=yes V=2 PREV="$scratch/signed-qxl" "$top/scripts/mails.sh" qxl "$scratch/v2"
+	mails home qxl "$scratch/v2" SIGNOFF=yes V=2 PREV="$scratch/signed-qxl"
 	cat "$cover"
 	header Subject "$cover" | grep '^\[PATCH v2 00/'
 	[ "$(grep -cE '^ *[0-9]+: +[0-9a-f]+ = +[0-9]+: ' "$cover")" = $((count - 1)) ]
@@ -224,8 +197,8 @@ done
 name=qxl count=$(plain_git rev-list --count "${set_begin[qxl]}..${set_end[qxl]}")
 try "v2 with a range-diff" v2
 try "no sign-off without a name" refused "git does not know who you are" \
-	as anybody env SIGNOFF=yes "$top/scripts/mails.sh" qxl "$scratch/none"
-try "no second version without a first" refused "wants PREV=" as home env V=2 "$top/scripts/mails.sh" qxl "$scratch/none"
-try "no set of another name" refused "which set?" as home "$top/scripts/mails.sh" nothing "$scratch/none"
-try "not over other mails" refused "is not empty" as home "$top/scripts/mails.sh" qxl "$scratch/signed-qxl"
+	mails anybody qxl "$scratch/none" SIGNOFF=yes
+try "no second version without a first" refused "wants PREV=" mails home qxl "$scratch/none" V=2
+try "no set of another name" refused "which set?" mails home nothing "$scratch/none"
+try "not over other mails" refused "is not empty" mails home qxl "$scratch/signed-qxl"
 totals

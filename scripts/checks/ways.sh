@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # The ways people take and send the patches: the commands of README.md, word for
 # word, in a clone of build/linux with little more than the files they touch.
-# Nothing is sent: the mail server is /bin/false, and there is no network on
-# machines that let us do without.
 # shellcheck disable=SC2016 # the variables in the commands are the reader's
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
@@ -15,45 +13,18 @@ plain_git rev-parse -q --verify "refs/heads/$branch" >/dev/null ||
 scratch=$build/ways
 clone=$scratch/linux
 patches=("$top"/patches/*.patch)
-sender='The Sender <sender@localhost>'
+. "$top/scripts/lib/sender.sh"
 
-trap 'rm -rf "$scratch"' EXIT
-rm -rf "$scratch"
-mkdir -p "$scratch/home"
-cat > "$scratch/home/.gitconfig" <<'CONFIG'
-[user]
-	name = The Sender
-	email = sender@localhost
-[sendemail]
-	smtpServer = /bin/false
-CONFIG
-
-offline=()
-! unshare -rn true 2>/dev/null || offline=(unshare -rn)
-
-# in_clone COMMAND...: with nobody's settings; Debian's python3 before others.
+# in_clone COMMAND...
 in_clone() {
-	(cd "$clone" && "${offline[@]}" env -i PATH="/usr/bin:$PATH" LC_ALL=C \
-		HOME="$scratch/home" GIT_CONFIG_NOSYSTEM=1 GIT_SEQUENCE_EDITOR=true \
-		REPO="$top" MBOX="$scratch/mbox" SET=vmwgfx TREE="$clone" \
-		OUT="$scratch/out" NEXT="$scratch/next" "$@")
+	(cd "$clone" && as home GIT_SEQUENCE_EDITOR=true REPO="$top" MBOX="$scratch/mbox" \
+		SET=vmwgfx TREE="$clone" OUT="$scratch/out" NEXT="$scratch/next" "$@")
 }
 
 # readme LINE: run it, if README.md has it.
 readme() {
 	grep -qxF -e "    $1" "$top/README.md" || die "README.md does not say: $1"
 	in_clone bash -e -o pipefail -c "$1"
-}
-
-# try NAME FUNCTION.  In the background, because bash ignores -e in a condition.
-try() {
-	"$2" > "$scratch/log" 2>&1 &
-	if wait $!; then
-		ok "$1"
-	else
-		not_ok "$1"
-		tail -n 20 "$scratch/log" | sed 's/^/    /'
-	fi
 }
 
 # start BRANCH COMMIT: put BRANCH there, whatever the last test left behind.
@@ -89,12 +60,12 @@ make_mbox() {
 	in_clone git config branch.taken.description "$(plain_git config "branch.$branch.description")"
 	in_clone git format-patch -q --cover-letter --cover-from-description=subject \
 		--thread --stdout pristine > "$scratch/mbox"
-	[ "$(grep -c '^Message-Id: ' "$scratch/mbox")" = $((${#patches[@]} + 1)) ]
+	[ "$(grep -ci '^Message-Id: ' "$scratch/mbox")" = $((${#patches[@]} + 1)) ]
 }
 
 b4_am() {
 	start taken pristine
-	readme 'b4 am -m $MBOX -o - | git am'
+	readme 'b4 --offline-mode am -m $MBOX -o - | git am'
 	same_commits "origin/$branch"
 }
 
@@ -135,7 +106,7 @@ sending() {
 	readme 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE SIGNOFF=yes'
 	readme 'git -C $TREE send-email --dry-run $OUT/*.patch'
 	cat "$scratch"/out/*.patch > "$scratch/sent"
-	in_clone b4 am -m "$scratch/sent" -o - | in_clone git am -q
+	in_clone b4 --offline-mode am -m "$scratch/sent" -o - | in_clone git am -q
 	in_clone git log --format='%an <%ae>' pristine.. | grep -vxF "$sender" && die "by somebody else"
 	start taken pristine
 	readme 'make -C $REPO mails SET=$SET OUT=$NEXT TREE=$TREE SIGNOFF=yes V=2 PREV=$OUT'
