@@ -68,8 +68,16 @@ spare_includers() {
 	plain_git -C "$src" grep -lz 'ACQUIRE(pci_enable_device' -- '*.c' | (cd "$src" && xargs -0 touch)
 }
 
-# build FILE TEST: what TEST runs and FILE is part of.  Not by kunit.py or build.sh: they
-# look at the whole configuration each time.
+# kernel_of TEST: the one it boots
+kernel_of() {
+	local words
+
+	IFS=: read -ra words <<< "$1"
+	echo "${words[1]}"
+}
+
+# build FILE TEST: what TEST runs and FILE is part of.  Where that is done often, not by
+# kunit.py or build.sh: they look at the whole configuration each time.
 build() {
 	local modules
 
@@ -78,14 +86,16 @@ build() {
 		;;
 	kunit:*)
 		kmake "$src" "$um" ARCH=um -s linux ;;
-	build:*)
+	build:plain:*)
 		kmake "$src" "$plain" -s ;;
-	*:samples/*)
+	boot:plain:*:samples/*)
 		kmake "$src" "$plain" -s "${1%.c}.ko"
 		modules=("$plain"/root/lib/modules/*/kernel)
 		cp "$plain/${1%.c}.ko" "${modules[0]}/${1%.c}.ko" ;;
-	*)
+	boot:plain:*)
 		kmake "$src" "$plain" -s bzImage ;;
+	boot:*)
+		"$top/scripts/build.sh" "$(kernel_of "$2")" ;;
 	esac
 }
 
@@ -116,16 +126,22 @@ if [ ! -e "$src/.git" ]; then
 fi
 plain_git -C "$src" checkout -q -f --detach "$branch"
 
+# build_unchanged KERNEL
+build_unchanged() {
+	[ -z "${seen[$1]:-}" ] || return 0
+	seen[$1]=yes
+	say "building $1"
+	rm -f "$work/kernel-$1/.built"	# it was, before the faults of the last run
+	"$top/scripts/build.sh" "$1" > "$work/build.log" 2>&1 || die "the unchanged series does not build, see $work/build.log"
+}
+
 # All is well without a fault, or the rest means nothing.
-if [ "$LANE" = guests ]; then
-	say "building"
-	rm -f "$plain/.built"	# it was, before the faults of the last run
-	"$top/scripts/build.sh" plain > "$work/build.log" 2>&1 || die "the unchanged series does not build, see $work/build.log"
-fi
 declare -A seen=([build:plain]=yes)
+[ "$LANE" = um ] || build_unchanged plain
 for line in "${mutants[@]}"; do
 	IFS=$'\t' read -r name file expr tests <<< "$line"
 	for test in $(tests_of "$file" "$tests"); do
+		[[ $test != boot:* ]] || build_unchanged "$(kernel_of "$test")"
 		[ -z "${seen[$test]:-}" ] || continue
 		seen[$test]=yes
 		say "without a fault: $test"
