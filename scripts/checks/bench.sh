@@ -7,7 +7,8 @@
 . "$top/scripts/lib/kernel.sh"
 . "$top/scripts/lib/text.sh"
 
-mode=${1:-compare}
+mode=${1:-compare} unit=Instructions tables=all limit=1024
+[ "${ACCEL:-tcg}" != kvm ] || mode=show unit=Nanoseconds tables=unlimited limit=
 readme=$top/README.md
 graph=$top/docs/bench.svg
 out=$build/bench
@@ -75,23 +76,23 @@ mkdir -p "$out"
 
 "$top/scripts/boot.py" plain bench || exit
 rm -f "$out/text"
-text x86_64 1024
+text x86_64 $limit
 text arm64
 cat "$guests"/{1G,2M}.ktap "$out/text" > "$out/counts"
 # Others would count differently.
 made_with="Linux $(plain_git show pristine:Makefile | awk '/^(VERSION|PATCHLEVEL|SUBLEVEL) = / { printf "%s%s", n++ ? "." : "", $3 }'), \
 gcc $(gcc -dumpfullversion), QEMU $(qemu-system-x86_64 --version | sed -nE '1s/.* ([0-9]+\.[0-9]+).*/\1/p')"
 {
-	if [ "${ACCEL:-tcg}" = kvm ]; then echo "Nanoseconds, $made_with:"; else echo "Instructions, $made_with:"; fi
+	echo "$unit, $made_with:"
 	echo
-	"$top/scripts/host/bench.py" table "$out/counts"
+	"$top/scripts/host/bench.py" $tables "$out/counts"
 } > "$out/table"
 cat "$out/table"
 "$top/scripts/host/bench.py" cover "$out/counts" > "$out/cover"
 text_is="The helper is $(sed -n 's/^# bench: text.x86_64.-Os //p' "$out/counts") bytes of text on x86-64 (-Os)"
 draw
 
-if [ "${ACCEL:-tcg}" = kvm ]; then
+if [ "$mode" = show ]; then
 	exit
 elif [ "$mode" = write ]; then
 	sed -i -e '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!d}' \

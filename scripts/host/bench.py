@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """What guest/bench.c measured: how much it may be, and how README.md shows it.
 
-bench.py table COUNTS: the tables; bench.py cover COUNTS: those of the cover letter;
-bench.py plot COUNTS: the data of the graph; bench.py same A B: are these the same but for numbers, and those nearly so?
+bench.py all COUNTS: the tables; bench.py unlimited COUNTS: without that of the limits;
+bench.py cover COUNTS: those of the cover letter; bench.py plot COUNTS: the data of the graph;
+bench.py same A B: are these the same but for numbers, and those nearly so?
 """
 import math
 import re
@@ -183,7 +184,10 @@ def main():
     if what in ("cover", "plot"):
         print(*(cover if what == "cover" else plot)(counts), sep="\n")
     else:
-        for table in kernel_table, user_table, text_table, limit_table:
+        tables = [kernel_table, user_table, text_table]
+        if what != "unlimited":
+            tables.append(limit_table)
+        for table in tables:
             print(*table(counts), "", sep="\n")
     return True
 
