@@ -5,19 +5,19 @@ BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 # What decides, the quick first.  With a +, beside what follows.
 CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
 	+judges +users +checkpatch +each build:plain boot:plain:sample \
-	+sets +static +badinput build:debug \
-	+ways +sending build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
-	+kunit boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 \
+	+sets +static +badinput build:debug +ways +sending +kunit +boot:debug:drm \
+	build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
+	boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 \
 	boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm bench \
 	boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
-	boot:debug:hotplug:10 boot:debug:drm
+	boot:debug:hotplug:10
 
-# High counts (a walk is to take about a quarter of an hour), more architectures, each set booted
-# alone, and Debian's newest trees.
-SOAK = tools:check:soak disk:20 fetch apply build:plain \
-	boot:plain:walk:1000000 boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
-	build:debug boot:debug:walk:25000 boot:debug:stress:100 boot:debug:hotplug:50 \
-	build:kcsan boot:kcsan:faults boot:kcsan:walk:200000 boot:kcsan:stress:100 \
+# High counts (a walk takes about a quarter of an hour beside the others), more architectures,
+# each set booted alone, and Debian's newest trees.
+SOAK = tools:check:soak disk:20 fetch apply \
+	build:plain +boot:plain:walk:600000 build:debug +boot:debug:walk:15000 build:kcsan +boot:kcsan:walk:100000 \
+	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
+	boot:debug:stress:100 boot:debug:hotplug:50 boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
 	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot trees
 
@@ -68,7 +68,7 @@ soak:
 	@scripts/run.sh $(SOAK)
 
 mutate:
-	@scripts/run.sh tools:check fetch apply mutate
+	@scripts/run.sh tools:check:soak fetch apply mutate
 
 build:
 	@scripts/run.sh $(filter-out boot:%,$(BOOT))
