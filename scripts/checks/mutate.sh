@@ -29,6 +29,7 @@ work=$build/mutate/$LANE	# a build/ of its own, with the tree to put faults in
 src=$work/linux
 um=$work/kunit-um
 plain=$work/kernel-plain
+sample=samples/pci/ivshmem_sample.ko
 export PCI_SHMEM_BUILD=$work LIMIT=${LIMIT:-120}
 
 # tests_of FILE [TEST...]: those that are to notice, in the words of run.sh
@@ -88,12 +89,11 @@ build() {
 		kmake "$src" "$um" ARCH=um -s linux ;;
 	build:plain:*)
 		kmake "$src" "$plain" -s ;;
-	boot:plain:*:samples/*)
-		kmake "$src" "$plain" -s "${1%.c}.ko"
-		modules=("$plain"/root/lib/modules/*/kernel)
-		cp "$plain/${1%.c}.ko" "${modules[0]}/${1%.c}.ko" ;;
 	boot:plain:*)
-		kmake "$src" "$plain" -s bzImage ;;
+		# Both, whatever FILE is: one may be left from the last fault
+		kmake "$src" "$plain" -s bzImage "$sample"
+		modules=("$plain"/root/lib/modules/*/kernel)
+		cp "$plain/$sample" "${modules[0]}/$sample" ;;
 	boot:*)
 		"$top/scripts/build.sh" "$(kernel_of "$2")" ;;
 	esac
