@@ -174,12 +174,15 @@ for stage in "$@"; do
 	ended=()
 	[ -z "$stop" ] || break
 done
-# What is left beside, now by itself
-left=("${ended[@]}" ${beside:+"$beside"})
-[ -n "${stop:-}" ] || left+=("${queue[@]}")
-beside='' queue=()
-for stage in "${left[@]}"; do
-	[ -n "${pid[$stage]:-}" ] || start "$stage"
+# Those that have not had their turn, in the place of the others
+[ -n "${stop:-}" ] || while [ ${#queue[@]} != 0 ]; do
+	stage=${queue[0]}
+	queue=("${queue[@]:1}")
+	start "$stage"
+	finish "$stage"
+done
+queue=()
+for stage in "${ended[@]}" ${beside:+"$beside"}; do
 	finish "$stage"
 done
 

@@ -123,9 +123,11 @@ def test_run(tmp):
                    out.count("2 passed, 0 failed, 1 skipped") == 3 and ", 1 failed, " in out)
     OURS.check("run.sh: a stage that is not there", copy.run("nothing")[1] != 0)
     OURS.check("run.sh: a stage beside others that is not there", copy.run("+nothing", "good")[1] != 0)
-    copy.stage("waits", f"until [ -e {copy.top}/now ]; do sleep 0.1; done")
+    copy.stage("waits", f"timeout 10 sh -c 'until [ -e {copy.top}/now ]; do sleep 0.1; done'")
     copy.stage("allows", f"touch {copy.top}/now")
     OURS.check("run.sh: beside means at the same time", copy.run("+waits", "allows")[1] == 0)
+    os.unlink(f"{copy.top}/now")
+    OURS.check("run.sh: two that are left run at the same time, too", copy.run("+waits", "+allows")[1] == 0)
 
 
 def alive(path):
