@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what is missing of what the given targets need: tools.sh boot|check|soak...
+# Install what is missing of what the given targets need: tools.sh boot|drm|check|soak...
 . "$(dirname "$0")/lib/common.sh"
 
 # have PROBE
@@ -14,10 +14,11 @@ have() {
 	esac
 }
 
-[ $# -gt 0 ] || die "usage: tools.sh boot|check|soak..."
+[ $# -gt 0 ] || die "usage: tools.sh boot|drm|check|soak..."
 missing=()
 # For which target; what to look for: a command, a file, or a program that is static;
-# and the Debian package that has it.  All targets need what boot needs.
+# and the Debian package that has it, with a ? if some releases have no such package, but
+# the file in another of these.  All targets need what boot needs.
 while read -r target probe package; do
 	[[ $target != boot && " $* " != *" $target "* ]] || have "$probe" || missing+=("$package")
 done <<'LIST'
@@ -64,6 +65,8 @@ check i686-linux-gnu-gcc gcc-i686-linux-gnu
 check aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 check qemu-system-aarch64 qemu-system-arm
 check gnuplot gnuplot-nox
+check /usr/lib/*/qemu/hw-display-qxl.so qemu-system-modules-spice?
+drm /usr/lib/*/qemu/hw-display-qxl.so qemu-system-modules-spice?
 soak riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
 soak qemu-system-riscv64 qemu-system-misc
 soak /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin opensbi
@@ -74,10 +77,15 @@ LIST
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 command -v apt-get >/dev/null ||
-	die "missing, and this machine has no apt: ${missing[*]}"
+	die "missing, and this machine has no apt: ${missing[*]%\?}"
 [ "$(id -u)" = 0 ] ||
-	die "missing, install as root: apt-get install ${missing[*]}"
+	die "missing, install as root: apt-get install ${missing[*]%\?}"
 
-note "installing ${missing[*]}"
+note "installing ${missing[*]%\?}"
 apt-get -q update
-DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}"
+packages=()
+for package in "${missing[@]}"; do
+	[[ $package != *\? ]] || apt-cache show "${package%\?}" >/dev/null 2>&1 || continue
+	packages+=("${package%\?}")
+done
+DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${packages[@]}"

@@ -121,7 +121,7 @@ static long map_errno(int fd, size_t len, int flags, off_t off)
 
 static int run(char *const argv[])
 {
-	int status;
+	int status = -1;
 	pid_t pid = fork();
 
 	if (!pid) {
