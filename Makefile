@@ -2,11 +2,12 @@
 
 BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 
-# What decides, the quick first.  With a +, beside what follows.
+# What decides, the quick first.  With a +, beside what follows, or whenever there is time.
 CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
 	+judges +users +checkpatch +each build:plain boot:plain:sample \
-	+sets +static +badinput build:debug +ways +sending +kunit +boot:debug:drm \
-	build:i386 boot:i386:sample boot:i386:kunit build:arm64 boot:arm64:sample boot:arm64:kunit \
+	+sets +static +badinput build:debug +kunit +ways +sending +boot:debug:drm \
+	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
+	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
 	boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 \
 	boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm bench \
 	boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
@@ -86,7 +87,7 @@ badinput:
 	@scripts/run.sh tools:check fetch apply build:plain $@
 
 drm:
-	@scripts/run.sh tools:boot fetch apply build:plain boot:plain:drm
+	@scripts/run.sh tools:drm fetch apply build:plain boot:plain:drm
 
 bench:
 	@scripts/run.sh tools:check fetch apply build:plain bench:write

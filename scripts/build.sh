@@ -19,7 +19,7 @@ kcsan)
 overlay)
 	parts=(x86_64 overlay) ;;
 i386|arm64|riscv64|ppc64)
-	parts=("$name" tests builtin) ;;
+	parts=(tests builtin "$name") ;;
 *)
 	die "no kernel of that name: plain, debug, set, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;
 esac

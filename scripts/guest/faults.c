@@ -13,6 +13,16 @@
 #define ONE_PAGE	"0000:00:08.0"	/* BAR 2 is 4 KiB */
 #define ONE_MIB		"0000:00:09.0"	/* BAR 2 is 1 MiB */
 
+/*
+ * How many of @n pieces fault again when they are written after they were read: all on
+ * the guest's Cortex-A72, which leaves it to the kernel to set dirty bits.
+ */
+#ifdef __aarch64__
+#define WRITE_FAULTS(n)	(n)
+#else
+#define WRITE_FAULTS(n)	0
+#endif
+
 /* The largest piece that this kernel inserts */
 static size_t largest_piece(void)
 {
@@ -119,7 +129,7 @@ TEST_F(faults, one_for_each_piece)
 
 	EXPECT_EQ(want, faults_of((uint64_t *)self->map, self->len, step, false));
 	EXPECT_EQ(0, faults_of((uint64_t *)self->map, self->len, step, false));
-	EXPECT_EQ(0, faults_of((uint64_t *)self->map, self->len, step, true))
+	EXPECT_EQ(WRITE_FAULTS(want), faults_of((uint64_t *)self->map, self->len, step, true))
 		TH_LOG("written after it was read");
 	map = map_at(self->fd, self->len, RW, 0, self->align, 0);
 	ASSERT_NE(MAP_FAILED, map);
@@ -180,7 +190,7 @@ TEST_F(faults, unaligned)
 			TH_LOG("mapping %u", i);
 		for (pos = 0; pos < maps[i].len; pos += PAGE)
 			ASSERT_TRUE(is_at(map + pos, pattern_word(seed, maps[i].off + pos)))
-				TH_LOG("mapping %u at %#lx", i, pos);
+				TH_LOG("mapping %u at %#lx", i, (long)pos);
 		EXPECT_EQ(SIGSEGV, touch(map + maps[i].len));
 		munmap(map, maps[i].len);
 	}
@@ -196,7 +206,7 @@ TEST_F(faults, fallback)
 	if (!pid) {
 		if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) && self->piece != PAGE)
 			_exit(1);
-		_exit(faults_of((uint64_t *)self->map, 2 * PMD, PAGE, true) != want);
+		_exit(faults_of((uint64_t *)self->map, 2 * PMD, PAGE, false) != want);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);

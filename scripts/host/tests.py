@@ -125,6 +125,8 @@ class Four(Pair):
         # Not more in the high one either: a host may give all of a file space that is
         # written in many places
         self.sizes.update(low=64 * MIB, high=min(self.sizes["high"], GIB))
+        # Both do not fit into what a 32-bit kernel keeps for mappings
+        self.append = "vmalloc=256M" if run.kernel.name == "i386" else ""
         for name in self.sizes:
             self.backing("fill", name)
 
@@ -135,7 +137,8 @@ class Four(Pair):
 
 
 def faults(run):
-    run.judge(run.boot("guest", Four(run).devices()), may_skip=may_skip(run))
+    four = Four(run)
+    run.judge(run.boot("guest", four.devices(), four.append), may_skip=may_skip(run))
 
 
 def walk(run):
