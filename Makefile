@@ -5,7 +5,7 @@ BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 # What decides, the quick first.  With a +, beside what follows, or whenever there is time.
 CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
 	+judges +users +checkpatch +each build:plain boot:plain:sample \
-	+sets +static +badinput build:debug +kunit +ways +sending +boot:debug:drm \
+	+sets +static +badinput build:debug +boot:debug:drm +kunit +ways +sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
 	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
 	boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 \
