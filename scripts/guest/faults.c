@@ -277,7 +277,7 @@ TEST_F(faults, mprotect)
 {
 	const size_t off = PMD + 16 * PAGE, len = 4 * PAGE;
 	uint64_t val = mark(self->fd, off);
-	char *p = self->map + off;
+	char *p = self->map + off, *whole = self->map + 5 * PMD;
 
 	EXPECT_TRUE(is_at(p, val));
 	self->map[PMD] = 1;
@@ -285,6 +285,8 @@ TEST_F(faults, mprotect)
 	EXPECT_EQ(0, touch(p));
 	EXPECT_EQ(SIGSEGV, touch_write(p));
 	EXPECT_EQ(SIGSEGV, touch_write(p + len - 1));
+	/* Not by a child: fork() write-protects what that gets. */
+	EXPECT_EQ(-EFAULT, read_at(self->fd, p, sizeof(val), off));
 	EXPECT_EQ(0, touch_write(p - 1));
 	EXPECT_EQ(0, touch_write(p + len));
 	EXPECT_TRUE(is_at(p, val));
@@ -294,10 +296,12 @@ TEST_F(faults, mprotect)
 	*(uint64_t *)p = ~val;
 	EXPECT_EQ(~val, word_at(self->fd, off));
 
-	/* All of it at once, which leaves the pieces whole */
+	/* All of it at once, which leaves whole the pieces that are */
+	*whole = 1;
 	ASSERT_EQ(0, syscall(__NR_mprotect, self->map, self->len, PROT_READ));
 	EXPECT_EQ(SIGSEGV, touch_write(p));
 	EXPECT_EQ(SIGSEGV, touch_write(self->map + self->len - 1));
+	EXPECT_EQ(-EFAULT, read_at(self->fd, whole, sizeof(val), off));
 	EXPECT_TRUE(is_at(p, ~val));
 	ASSERT_EQ(0, syscall(__NR_mprotect, self->map, self->len, RW));
 	*(uint64_t *)p = val;
