@@ -13,7 +13,7 @@ CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
 	boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:walk:300 boot:debug:stress:10 \
 	boot:debug:hotplug:10
 
-# High counts (a walk takes about a quarter of an hour beside the others), more architectures,
+# High counts (a walk is to take a quarter of an hour beside the others), more architectures,
 # each set booted alone, and Debian's newest trees.
 SOAK = tools:check:soak disk:20 fetch apply \
 	build:plain +boot:plain:walk:600000 build:debug +boot:debug:walk:15000 build:kcsan +boot:kcsan:walk:100000 \
