@@ -2,7 +2,7 @@
 # Run stages one after the other, and say how long each took and what its tests
 # came to.  A stage is a script here or in checks/ and its arguments, as in
 # "build:plain".  One with a + before it runs beside those that follow, but not beside
-# another with a +: for what leaves a processor idle.
+# another with a +, as long as there are some without: there are never more than two.
 if [ -z "${RUN_SH:-}" ]; then
 	# A make that is killed takes this with it, even if it has no time to say so.
 	! command -v setpriv >/dev/null || RUN_SH=yes exec setpriv --pdeathsig TERM "$0" "$@"
@@ -153,6 +153,16 @@ finish() {
 	tail -n 40 "$log" | sed 's/^/    /'
 }
 
+# Of those beside others, the ones that have ended meanwhile
+report_ended() {
+	local each
+
+	for each in "${ended[@]}"; do
+		finish "$each"
+	done
+	ended=()
+}
+
 for stage in "$@"; do
 	if [[ $stage == +* ]]; then
 		queue+=("${stage#+}")
@@ -168,23 +178,20 @@ for stage in "$@"; do
 	tools:*|disk:*|fetch|apply|build:*)
 		stop=yes ;;
 	esac
-	for each in "${ended[@]}"; do
-		finish "$each"
-	done
-	ended=()
+	report_ended
 	[ -z "$stop" ] || break
 done
 # Those that have not had their turn, in the place of the others
-[ -n "${stop:-}" ] || while [ ${#queue[@]} != 0 ]; do
+[ -z "${stop:-}" ] || queue=()
+while [ ${#queue[@]} != 0 ]; do
 	stage=${queue[0]}
 	queue=("${queue[@]:1}")
 	start "$stage"
 	finish "$stage"
+	report_ended
 done
-queue=()
-for stage in "${ended[@]}" ${beside:+"$beside"}; do
-	finish "$stage"
-done
+report_ended
+[ -z "$beside" ] || finish "$beside"
 
 summary
 [ "$failed" = 0 ]

@@ -77,25 +77,25 @@ kernel_of() {
 	echo "${words[1]}"
 }
 
-# build FILE TEST: what TEST runs and FILE is part of.  Where that is done often, not by
-# kunit.py or build.sh: they look at the whole configuration each time.
+# build TEST: what it runs.  Where that is done often, not by kunit.py or build.sh: they look
+# at the whole configuration each time.
 build() {
 	local modules
 
-	case $2:$1 in
-	users:*)
+	case $1 in
+	users)
 		;;
-	kunit:*)
+	kunit)
 		kmake "$src" "$um" ARCH=um -s linux ;;
-	build:plain:*)
+	build:plain)
 		kmake "$src" "$plain" -s ;;
 	boot:plain:*)
-		# Both, whatever FILE is: one may be left from the last fault
+		# Both, wherever the fault is: one may be left from the last one
 		kmake "$src" "$plain" -s bzImage "$sample"
 		modules=("$plain"/root/lib/modules/*/kernel)
 		cp "$plain/$sample" "${modules[0]}/$sample" ;;
 	boot:*)
-		"$top/scripts/build.sh" "$(kernel_of "$2")" ;;
+		"$top/scripts/build.sh" "$(kernel_of "$1")" ;;
 	esac
 }
 
@@ -168,8 +168,8 @@ for line in "${mutants[@]}"; do
 	for test in $(tests_of "$file" "$tests"); do
 		[ "$result" = survived ] || break
 		if [ "$test" = build:plain ]; then
-			build "$file" "$test" > "$log" 2>&1 || result=noticed
-		elif ! build "$file" "$test" > "$work/build.log" 2>&1; then
+			build "$test" > "$log" 2>&1 || result=noticed
+		elif ! build "$test" > "$work/build.log" 2>&1; then
 			result="does not build: $(grep -m1 'error' "$work/build.log")"
 		elif ! run "$test" > "$log" 2>&1; then
 			result=noticed

@@ -142,7 +142,7 @@ def faults(run):
 
 
 def walk(run):
-    run.judge(run.boot("guest", Four(run).devices()), may_skip=may_skip(run))
+    faults(run)		# on the same devices
 
 
 def kunit(run):
