@@ -41,7 +41,7 @@ class Run:
         guest.join()
         console, ktap = judge.read(f"{guest.out}.console"), judge.read(f"{guest.out}.ktap")
         before = self.results.failed
-        self.results.console(prefix, console)
+        self.results.console(prefix, console, self.kernel.version())
         if guest.killed:
             self.results.check(f"{prefix}until it was killed", "\nnot ok " not in ktap)
         else:

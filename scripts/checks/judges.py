@@ -79,6 +79,27 @@ def test_console():
                  "x86/PAT: x:1 freeing invalid memtype [mem 0x0-0x1]",
                  "x86/PAT: x:1 conflicting memory types 0 write-back<->uncached", "irq 11: nobody cared (try booting)"):
         OURS.check(f"console: {line}", judge.complaint(f"[  1.0] fine\n[  1.1] {line}\n") is not None)
+    with contextlib.redirect_stdout(io.StringIO()):
+        right, wrong = (judge.Results().console("", "Linux version 7.3.4+ (gcc) #2 SMP\n", version)
+                        for version in ("#2 SMP", "#1 SMP"))
+    OURS.check("console: of the kernel that was built", right)
+    OURS.check("console: of another kernel", not wrong)
+
+
+def test_incbin(tmp):
+    def compiled(data):
+        with open(f"{tmp}/data", "w", encoding="ascii") as file:
+            file.write(data)
+        subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/kernel.sh; with_ccache gcc -MD -c -o x.o x.S"],
+                       cwd=tmp, env={"PATH": os.environ["PATH"], "top": TOP, "CCACHE_DIR": f"{tmp}/ccache"},
+                       check=True)
+        with open(f"{tmp}/x.o", "rb") as file:
+            return data.encode() in file.read()
+
+    with open(f"{tmp}/x.S", "w", encoding="ascii") as file:
+        file.write('.incbin "data"\n')
+    OURS.check("ccache: a file in an object", compiled("the first"))
+    OURS.check("ccache: another in its place", compiled("the other"))
 
 
 class Copy:
@@ -222,6 +243,7 @@ def main():
         test_run(tmp)
         test_killed(tmp)
         test_only_in(tmp)
+        test_incbin(tmp)
     return OURS.totals()
 
 

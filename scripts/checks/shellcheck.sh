@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/common.sh"
 
 cd "$top"
-shellcheck -x -P SCRIPTDIR -P . scripts/*.sh scripts/*/*.sh .ci/run
+shellcheck -x -P SCRIPTDIR -P . scripts/*.sh scripts/*/*.sh scripts/lib/cc/gcc .ci/run
 python3 - scripts/*.py scripts/*/*.py <<'PYTHON'
 import sys
 for path in sys.argv[1:]:

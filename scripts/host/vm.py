@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -185,6 +186,11 @@ class Kernel:
         self.arch = name if name in MACHINES else "x86_64"
         self.dir = os.path.join(build, f"kernel-{name}")
         self.out = os.path.join(build, f"boot-{name}-{test}")
+
+    def version(self):
+        """What it says of itself, with the time at which it was built"""
+        with open(os.path.join(self.dir, "include/generated/utsversion.h"), encoding="ascii") as file:
+            return re.search('"(.*)"', file.read())[1]
 
     def missing(self):
         """What is missing to boot it, or None"""

@@ -4,7 +4,7 @@
 # with_ccache COMMAND...: one cache for all clones of this repository.  The compiler says
 # what it included: to preprocess first, as well, is a quarter of the time when nothing is there yet.
 with_ccache() {
-	PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 "$@"
+	PATH=$top/scripts/lib/cc:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 "$@"
 }
 
 # kmake TREE OUT ARGUMENT...
