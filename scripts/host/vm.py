@@ -12,8 +12,10 @@ import subprocess
 import threading
 from typing import NamedTuple
 
-# On a busy host, QEMU's timer is too late for x86 to believe that it works
-APPEND = "panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 softlockup_panic=1 no_timer_check"
+# On a busy host, QEMU's timer is too late for x86 to believe that it works, and 20 s are not
+# enough for softirqs under KASAN
+APPEND = ("panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 softlockup_panic=1 no_timer_check "
+          "watchdog_thresh=60")
 PR_SET_PDEATHSIG = 1
 SO_SNDBUFFORCE = 32
 LIBC = ctypes.CDLL(None)

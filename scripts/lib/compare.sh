@@ -15,13 +15,15 @@ go_to() {
 # configure_each OUT FRAGMENT...: configure for build/each/linux, if it has other
 # Kconfig files than the last time.
 configure_each() {
-	local state
+	local state how=reconfigure
 
 	mkdir -p "$1"
-	state=$(plain_git -C "$each" ls-files -s '*Kconfig*'; cat "${@:2}")
-	[ "$state" != "$(cat "$1/.kconfig" 2>/dev/null)" ] || return 0
-	rm -f "$1/.kconfig"
-	configure "$each" "$@" && echo "$state" > "$1/.kconfig"
+	cat "${@:2}" > "$1/.fragments.new"
+	cmp -s "$1/.fragments.new" "$1/.fragments" || how=configure
+	state=$(plain_git -C "$each" ls-files -s '*Kconfig*' | sha1sum)
+	[ $how = configure ] || [ "$state" != "$(cat "$1/.kconfig" 2>/dev/null)" ] || return 0
+	rm -f "$1"/{.kconfig,.fragments}
+	$how "$each" "$@" && echo "$state" > "$1/.kconfig" && mv "$1/.fragments.new" "$1/.fragments"
 }
 
 # touched PATTERN...: the files the series changes or adds.

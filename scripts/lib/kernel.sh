@@ -15,6 +15,12 @@ kmake() {
 # configure TREE OUT FRAGMENT...: tinyconfig and what the fragments say.
 configure() {
 	kmake "$1" "$2" -s tinyconfig
+	reconfigure "$@"
+}
+
+# reconfigure TREE OUT FRAGMENT...: the same where they have been configured, when there are
+# other Kconfig files.
+reconfigure() {
 	(cd "$1" && KCONFIG_CONFIG=$2/.config \
 		scripts/kconfig/merge_config.sh -m -O "$2" "$2/.config" "${@:3}") > "$2/merge.log"
 	kmake "$1" "$2" -s olddefconfig
