@@ -3,6 +3,8 @@
 # came to.  A stage is a script here or in checks/ and its arguments, as in
 # "build:plain".  One with a + before it runs beside those that follow, but not beside
 # another with a +, as long as there are some without: there are never more than two.
+# With a ~ before its name, a stage that has passed is not run again until something has
+# changed: the files here, the branch, or the packages of this machine.
 if [ -z "${RUN_SH:-}" ]; then
 	# A make that is killed takes this with it, even if it has no time to say so.
 	! command -v setpriv >/dev/null || RUN_SH=yes exec setpriv --pdeathsig TERM "$0" "$@"
@@ -17,6 +19,7 @@ flock -n 9 || die "another run is using $build"
 
 passed=0 failed=0 skipped=0 times=()
 declare -A pid begun		# by stage, of those that run
+declare -A inputs		# of those with a ~: what all_inputs said when they were started
 queue=() beside='' ended=()	# of those beside others: to come; the one that runs; to be reported
 
 # Each stage is a process group, so that all of it can be ended.
@@ -74,12 +77,44 @@ log_of() {
 	echo "$build/logs/${1//:/-}.log"
 }
 
+# Where is written for what inputs a stage has passed
+passed_of() {
+	echo "$build/logs/${1//:/-}.passed"
+}
+
+# all_inputs: one number for what a stage with a ~ can depend on; none if the tree has
+# changes that are not committed
+all_inputs() {
+	local entry files=()
+
+	[ -z "$(plain_git status --porcelain 2>&1)" ] || return 0
+	for entry in "$top"/* "$top/.ci"; do
+		[ "$entry" = "$top/build" ] || files+=("$entry")
+	done
+	{
+		sum_of "${files[@]}"
+		plain_git rev-parse HEAD pristine "$branch"
+		plain_git config --get-regexp '^branch\.'
+		dpkg-query -W 2>/dev/null || true
+	} | sha256sum
+}
+
+# has_passed STAGE: and nothing has changed since
+has_passed() {
+	local now
+
+	now=$(all_inputs)
+	[ -n "$now" ] && [ "$now" = "$(cat "$(passed_of "$1")" 2>/dev/null)" ]
+}
+
 start() {
 	local script words log
 
 	IFS=: read -ra words <<< "$1"
 	script=$(path_of "${words[0]}")
 	log=$(log_of "$1")
+	rm -f "$(passed_of "$1")"
+	[ -z "${inputs[$1]+x}" ] || inputs[$1]=$(all_inputs)
 	begun[$1]=$EPOCHSECONDS
 	set -m
 	# shellcheck disable=SC2094 # touch does not read
@@ -130,22 +165,29 @@ await() {
 
 # finish STAGE: wait until it ends, and report
 finish() {
-	local log status=0 took good=yes
+	local status=0 took
 
-	log=$(log_of "$1")
 	printf '%-21s' "$1"
 	await "$1"
 	wait "${pid[$1]}" || status=$?
 	unset "pid[$1]"
-	took=$(($(stat -c %Y "$log") - begun[$1]))
+	took=$(($(stat -c %Y "$(log_of "$1")") - begun[$1]))
 	printf ' %4d s  ' "$took"
 	times+=("$took $1")
+	report "$1" "$status"
+}
 
-	judge "$1" "$status" "$log" || good=
+# report STAGE STATUS: what is in its log
+report() {
+	local log good=yes
+
+	log=$(log_of "$1")
+	judge "$1" "$2" "$log" || good=
 	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
 	if [ -n "$good" ]; then
 		echo "${p:+$p passed, $f failed, $s skipped}"
 		sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
+		[ -z "${inputs[$1]:-}" ] || echo "${inputs[$1]}" > "$(passed_of "$1")"
 		return
 	fi
 	echo "FAILED"
@@ -164,6 +206,15 @@ report_ended() {
 }
 
 for stage in "$@"; do
+	if [[ $stage == *~* ]]; then
+		stage=${stage/\~/}
+		if has_passed "${stage#+}"; then
+			printf '%-21s before  ' "${stage#+}"
+			report "${stage#+}" 0
+			continue
+		fi
+		inputs[${stage#+}]=
+	fi
 	if [[ $stage == +* ]]; then
 		queue+=("${stage#+}")
 		turn

@@ -151,6 +151,37 @@ def test_run(tmp):
     OURS.check("run.sh: two that are left run at the same time, too", copy.run("+waits", "+allows")[1] == 0)
 
 
+def test_unchanged(tmp):
+    """A stage with a ~: not run again until something has changed"""
+    copy = Copy(tmp, "unchanged")
+    tree = f"{copy.top}/build/linux"
+    git = ["git", "-C", tree, "-c", "user.name=t", "-c", "user.email=t@localhost"]
+    copy.stage("slow", f"echo >> {copy.top}/build/runs; echo '2 passed, 0 failed, 1 skipped'")
+    os.makedirs(tree)
+    for args in (["init", "-q", "-b", "pci-shmem-bar"], ["commit", "-q", "--allow-empty", "-m", "x"], ["tag", "pristine"]):
+        subprocess.run([*git, *args], check=True)
+
+    def runs(stage="~slow"):
+        out, status = copy.run(stage)
+        return len(judge.read(f"{copy.top}/build/runs")), status == 0 and "2 passed, 0 failed, 1 skipped" in out
+
+    OURS.check("unchanged: the first time", runs() == (1, True))
+    OURS.check("unchanged: not again", runs() == (1, True))
+    OURS.check("unchanged: nor beside others", runs("+~slow") == (1, True))
+    OURS.check("unchanged: again without a ~", runs("slow") == (2, True))
+    OURS.check("unchanged: again after that", runs() == (3, True))
+    copy.stage("other", "true")
+    OURS.check("unchanged: again with another file in scripts/", runs() == (4, True))
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "y"], check=True)
+    OURS.check("unchanged: again with another commit", runs() == (5, True))
+    with open(f"{tree}/new", "w", encoding="ascii"):
+        OURS.check("unchanged: again with a change in the tree", runs() == (6, True))
+    OURS.check("unchanged: and again", runs() == (7, True))
+    os.unlink(f"{tree}/new")
+    copy.stage("slow", f"echo >> {copy.top}/build/runs; echo '1 passed, 1 failed, 0 skipped'")
+    OURS.check("unchanged: again if it has failed", [runs()[0], runs()[0]] == [8, 9])
+
+
 def alive(path):
     try:
         return " Z " not in judge.read(f"/proc/{int(judge.read(path))}/stat")
@@ -241,6 +272,7 @@ def main():
     test_bench()
     with tempfile.TemporaryDirectory() as tmp:
         test_run(tmp)
+        test_unchanged(tmp)
         test_killed(tmp)
         test_only_in(tmp)
         test_incbin(tmp)
