@@ -90,9 +90,10 @@ def test_incbin(tmp):
     def compiled(data):
         with open(f"{tmp}/data", "w", encoding="ascii") as file:
             file.write(data)
-        subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/kernel.sh; with_ccache gcc -MD -c -o x.o x.S"],
+        subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/kernel.sh; "
+                        f"with_ccache sh -c 'PATH={tmp}:$PATH; gcc --version && gcc -MD -c -o x.o x.S' > x.log"],
                        cwd=tmp, env={"PATH": os.environ["PATH"], "top": TOP, "CCACHE_DIR": f"{tmp}/ccache"},
-                       check=True)
+                       check=True, timeout=60)
         with open(f"{tmp}/x.o", "rb") as file:
             return data.encode() in file.read()
 

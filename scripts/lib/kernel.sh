@@ -3,8 +3,12 @@
 
 # with_ccache COMMAND...: one cache for all clones of this repository.  The compiler says
 # what it included: to preprocess first, as well, is a quarter of the time when nothing is there yet.
+# The compilers are in lib/cc/, and find their namesakes in REAL_PATH, as COMMAND may put something
+# before theirs in PATH: pyenv's python3 does.
 with_ccache() {
-	PATH=$top/scripts/lib/cc:$PATH CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 "$@"
+	local path=$PATH
+
+	REAL_PATH=$path PATH=$top/scripts/lib/cc:$path CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 "$@"
 }
 
 # kmake TREE OUT ARGUMENT...
