@@ -15,15 +15,16 @@ go_to() {
 # configure_each OUT FRAGMENT...: configure for build/each/linux, if it has other
 # Kconfig files than the last time.
 configure_each() {
-	local state how=reconfigure
+	local fragments state before how=configure
 
 	mkdir -p "$1"
-	cat "${@:2}" > "$1/.fragments.new"
-	cmp -s "$1/.fragments.new" "$1/.fragments" || how=configure
-	state=$(plain_git -C "$each" ls-files -s '*Kconfig*' | sha1sum)
-	[ $how = configure ] || [ "$state" != "$(cat "$1/.kconfig" 2>/dev/null)" ] || return 0
-	rm -f "$1"/{.kconfig,.fragments}
-	$how "$each" "$@" && echo "$state" > "$1/.kconfig" && mv "$1/.fragments.new" "$1/.fragments"
+	fragments=$(sum_of "${@:2}")
+	state="$fragments $(plain_git -C "$each" ls-files -s '*Kconfig*' | sha256sum)"
+	before=$(cat "$1/.kconfig" 2>/dev/null) || true
+	[ "$state" != "$before" ] || return 0
+	[[ $before != "$fragments "* ]] || how=reconfigure
+	rm -f "$1/.kconfig"
+	$how "$each" "$@" && echo "$state" > "$1/.kconfig"
 }
 
 # touched PATTERN...: the files the series changes or adds.
