@@ -8,16 +8,16 @@ CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
 	+judges +~users +~checkpatch +~each build:plain boot:plain:sample \
 	+~sets +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
-	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:1500 \
+	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
 	boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:stress:1000 \
 	boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm bench \
-	boot:debug:sample boot:debug:kunit boot:debug:faults +boot:debug:walk:1500 +boot:debug:stress:10 \
+	boot:debug:sample boot:debug:kunit boot:debug:faults +boot:debug:walk:300 +boot:debug:stress:10 \
 	+boot:debug:hotplug:10
 
-# High counts (a walk is to take a quarter of an hour beside the others), more architectures,
+# High counts (a walk is to take some seven minutes beside the others), more architectures,
 # each set booted alone, and Debian's newest trees.
 SOAK = tools:check:soak disk:20 fetch apply \
-	build:plain +boot:plain:walk:600000 build:debug +boot:debug:walk:15000 build:kcsan +boot:kcsan:walk:100000 \
+	build:plain +boot:plain:walk:300000 build:debug +boot:debug:walk:7500 build:kcsan +boot:kcsan:walk:50000 \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	boot:debug:stress:100 boot:debug:hotplug:50 boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \

@@ -11,14 +11,16 @@ modules=("$top/scripts/guest/claim")
 
 case $name in
 plain|debug)
-	parts=(x86_64 tests drm "$name") ;;
+	parts=(x86_64 pc tests drm "$name") ;;
 set)
-	parts=(x86_64 tests drm plain) ;;
+	parts=(x86_64 pc tests drm plain) ;;
 kcsan)
-	parts=(x86_64 tests kcsan) ;;
+	parts=(x86_64 pc tests kcsan) ;;
 overlay)
-	parts=(x86_64 overlay) ;;
-i386|arm64|riscv64|ppc64)
+	parts=(x86_64 pc overlay) ;;
+i386)
+	parts=(pc tests builtin i386) ;;
+arm64|riscv64|ppc64)
 	parts=(tests builtin "$name") ;;
 *)
 	die "no kernel of that name: plain, debug, set, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;

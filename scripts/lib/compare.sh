@@ -91,20 +91,38 @@ sparse="sparse -D__typeof_unqual__=__typeof__ -D'__builtin_strlen(s)=(sizeof(s)-
 gcc=$build/kernel-each
 nopci=("$top"/scripts/configs/{base,nopci}.config)
 
+# nothing_changed OUT: since it compiled the commit in OUT/compiled.  make takes seconds to
+# find that out, and of most commits, a kernel without PCI has nothing.
+nothing_changed() {
+	local changed
+
+	[ -e "$1/compiled" ] && [ -e "$1/said" ] || return
+	changed=$(plain_git -C "$each" diff --name-only --no-renames "$(cat "$1/compiled")") || return
+	! grep -qE '(^|/)(Kconfig|Makefile|Kbuild)' <<< "$changed" &&
+		# Not -q, with which cat would fail
+		! find "$1" -name '.*.cmd' -print0 | xargs -0 cat | grep -F "$changed" > /dev/null
+}
+
 # all_say: of what is in build/each/linux, with gcc (W=1, which includes kernel-doc) and
 # sparse, and without PCI
 all_say() {
 	what_says "$gcc" W=1 C=1 CHECK="$sparse" || echo "does not compile"
 
+	if nothing_changed "$gcc-nopci"; then
+		cut -f2- "$gcc-nopci/said"
+		return
+	fi
 	configure_each "$gcc-nopci" "${nopci[@]}"
 	[ -e "$gcc-nopci/said" ] || rm -rf "$gcc-nopci"/{drivers,fs,samples}
 	says "$gcc-nopci" W=1 drivers/ fs/ samples/ || echo "does not compile without PCI"
+	plain_git -C "$each" rev-parse HEAD > "$gcc-nopci/compiled"
 }
 
 # say_before: what they say of the pristine tree
 say_before() {
 	go_to pristine
 	mkdir -p "$gcc"
+	rm -f "$gcc-nopci/compiled"	# by a compiler that may have changed
 	all_say > "$gcc/before"
 	! grep "does not compile" "$gcc/before" || die "the pristine tree does not compile: see $gcc*/log"
 	# Or a sparse that does not work would find nothing in the series either.
