@@ -14,10 +14,10 @@ CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
 	boot:debug:sample boot:debug:kunit boot:debug:faults +boot:debug:walk:300 +boot:debug:stress:10 \
 	+boot:debug:hotplug:10
 
-# High counts (a walk is to take some seven minutes beside the others), more architectures,
+# High counts (a walk is to take some minutes beside the others), more architectures,
 # each set booted alone, and Debian's newest trees.
 SOAK = tools:check:soak disk:20 fetch apply \
-	build:plain +boot:plain:walk:300000 build:debug +boot:debug:walk:7500 build:kcsan +boot:kcsan:walk:50000 \
+	build:plain +boot:plain:walk:150000 build:debug +boot:debug:walk:4000 build:kcsan +boot:kcsan:walk:25000 \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	boot:debug:stress:100 boot:debug:hotplug:50 boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \

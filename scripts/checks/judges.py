@@ -118,8 +118,11 @@ class Copy:
         os.chmod(path, 0o755)
 
     def start(self, *stages):
-        return subprocess.Popen([f"{self.top}/scripts/run.sh", *stages], stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        # What a script runs in the background ignores SIGINT, and a bash below that cannot but do so
+        return subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
+            [f"{self.top}/scripts/run.sh", *stages], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def run(self, *stages):
         process = self.start(*stages)
@@ -218,8 +221,9 @@ def test_killed(tmp):
             os.kill(int(judge.read(pid)), signal.SIGTERM)
             continue
         process.send_signal(number)
-        status = process.wait()
-        OURS.check(f"{name}: leaves no process", status != 0 and wait_for(lambda: not alive(pid)))	# pylint: disable=cell-var-from-loop
+        ended = wait_for(lambda: process.poll() is not None)	# pylint: disable=cell-var-from-loop
+        OURS.check(f"{name}: leaves no process", ended and process.returncode != 0 and
+                   wait_for(lambda: not alive(pid)))	# pylint: disable=cell-var-from-loop
         copy.stage("long", "true")
         OURS.check(f"{name}: leaves no lock", copy.run("long")[1] == 0)
 
