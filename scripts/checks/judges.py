@@ -104,6 +104,17 @@ def test_incbin(tmp):
     OURS.check("ccache: another in its place", compiled("the other"))
 
 
+def test_go_to(tmp):
+    script = (f". {TOP}/scripts/lib/compare.sh; plain_git() {{ mkdir -p {tmp}/each/.git; }}; "
+              "go_to x; echo go; sleep 1; go_to y; echo went")
+    with open(f"{tmp}/said", "w+", encoding="ascii") as said:
+        both = [subprocess.Popen(["bash", "-c", script], stdout=said, env={
+            "PATH": os.environ["PATH"], "top": TOP, "build": tmp, "each": f"{tmp}/each"}) for _ in range(2)]
+        good = [process.wait() for process in both] == [0, 0]
+        said.seek(0)
+        OURS.check("go_to: one after the other", good and said.read().split() == 2 * ["go", "went"])
+
+
 class Copy:
     """scripts/ in a place of its own, with stages of our making"""
 
@@ -282,6 +293,7 @@ def main():
         test_killed(tmp)
         test_only_in(tmp)
         test_incbin(tmp)
+        test_go_to(tmp)
     return OURS.totals()
 
 

@@ -2,8 +2,13 @@
 # Sourced after kernel.sh by checks that look at one commit after the other, or compare
 # the series with the pristine tree.
 
-# go_to COMMIT: check it out in build/each/linux.
+# go_to COMMIT: check it out in build/each/linux, which is this script's from then on: others
+# that run beside it wait.
 go_to() {
+	if [ -z "${each_lock:-}" ]; then
+		exec {each_lock}> "$build/.each.lock"
+		flock "$each_lock"
+	fi
 	if [ ! -e "$each/.git" ]; then
 		rm -rf "$each"
 		plain_git worktree prune
