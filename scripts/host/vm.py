@@ -77,6 +77,9 @@ class Qmp:
     def call(self, name, **args):
         return self.ask(name, **args) is not None
 
+    def info(self, what):
+        return self.ask("human-monitor-command", **{"command-line": f"info {what}"}) or ""
+
     def wait_event(self, name, device=None):
         while True:
             for event in self.events:
@@ -92,6 +95,18 @@ def nvram(path):
         file.write(b"\x7f\x29\x10\x00" + 12 * b"w")	# signature, checksum, length / 16, name
         file.truncate(1 << 16)
     return ["-drive", f"if=pflash,format=raw,file={path}"]
+
+
+def lost_interrupts(info):
+    """Which processors of a PC wait for an interrupt while they are in one, by what QEMU's
+    info() says: it has lost the end of that, and with it all that their timers were to do"""
+    lost = ""
+    for cpu in re.split(r"^CPU#", info("registers -a"), flags=re.M)[1:]:
+        number = cpu.split()[0]
+        served = "HLT=1" in cpu and re.search(r"^ISR\s+(\d+)", info(f"lapic {number}"), re.M)
+        if served:
+            lost += f"QEMU's processor {number} is halted in interrupt {served[1]}; "
+    return lost
 
 
 def dies_with_us():
@@ -114,6 +129,7 @@ class Guest(threading.Thread):
         self.out = os.path.join(kernel.out, name)
         self.serve = serve
         self.error = None
+        self.lost = ""
         self.killed = False
         self.port, port = socket.socketpair()
         self.qmp, qmp = socket.socketpair()
@@ -154,6 +170,8 @@ class Guest(threading.Thread):
             self.process.wait(self.silent)
         except TimeoutError:
             self.error = f"no word of it for {self.silent} s"
+            with contextlib.suppress(OSError, ValueError, AttributeError):	# nor of QEMU
+                self.lost = lost_interrupts(self.qmp.info)
         except (OSError, subprocess.TimeoutExpired) as error:
             self.error = repr(error)
         finally:
