@@ -86,11 +86,12 @@ def main():
                         vm.MACHINES[run.kernel.arch].cc, program, run.kernel.out],
                        check=True)
         function(run)
-        for _ in range(TRIES - 1):
+        for before in range(TRIES - 1):
             if not run.was_lost():
                 break
             vm.Guest.kill_all()
             lost, run = run.lost, Run(build, kernel, test, arg)
+            run.results.skipped = before
             run.results.skip("a boot before this one", f"{lost}booted again")
             function(run)
     except subprocess.CalledProcessError as error:
