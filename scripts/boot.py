@@ -20,9 +20,6 @@ import tests	# pylint: disable=wrong-import-position
 import vm	# pylint: disable=wrong-import-position
 
 
-TRIES = 3	# of a test whose guest waits for what QEMU has lost
-
-
 class Run:
     """One test in one kernel: tests.py asks it for guests and tells it what came of them."""
 
@@ -32,8 +29,6 @@ class Run:
         self.only = "*" if arg.isdigit() else arg
         self.seed = int(os.environ.get("SEED") or random.getrandbits(32))
         self.results = judge.Results()
-        self.lost = ""		# what QEMU lost, so that guests did not end;
-        self.lost_tests = 0	# and how many tests failed for that
 
     def path(self, name):
         return os.path.join(self.kernel.out, name)
@@ -46,23 +41,16 @@ class Run:
         guest.join()
         console, ktap = judge.read(f"{guest.out}.console"), judge.read(f"{guest.out}.ktap")
         before = self.results.failed
-        good = self.results.console(prefix, console, self.kernel.version()) and "\nnot ok " not in ktap
+        self.results.console(prefix, console, self.kernel.version())
         if guest.killed:
             self.results.check(f"{prefix}until it was killed", "\nnot ok " not in ktap)
         else:
             self.results.ktap(prefix, ktap, **which)
             if guest.error:
-                self.results.check(f"{prefix}end", False, guest.lost + guest.error)
-        if good and guest.lost:
-            self.lost += guest.lost
-            self.lost_tests += self.results.failed - before
+                self.results.check(f"{prefix}end", False, guest.error)
         if self.results.failed > before:
             for text in f"{guest.out}.console", f"{guest.out}.ktap":
                 print(f"--- last lines of {text}", *judge.read(text).splitlines()[-30:], sep="\n")
-
-    def was_lost(self):
-        """Did tests fail only because QEMU lost something?  That says nothing of the kernel."""
-        return self.lost and self.results.failed == self.lost_tests
 
 
 def main():
@@ -72,8 +60,7 @@ def main():
     kernel, test = sys.argv[1:3]
     program, function = tests.TESTS[test]
     build = os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build")
-    arg = sys.argv[3] if len(sys.argv) > 3 else "0"
-    run = Run(build, kernel, test, arg)
+    run = Run(build, kernel, test, sys.argv[3] if len(sys.argv) > 3 else "0")
     missing = run.kernel.missing()
     if missing:
         sys.exit(f"boot.py: {missing}")
@@ -86,14 +73,6 @@ def main():
                         vm.MACHINES[run.kernel.arch].cc, program, run.kernel.out],
                        check=True)
         function(run)
-        for before in range(TRIES - 1):
-            if not run.was_lost():
-                break
-            vm.Guest.kill_all()
-            lost, run = run.lost, Run(build, kernel, test, arg)
-            run.results.skipped = before
-            run.results.skip("a boot before this one", f"{lost}booted again")
-            function(run)
     except subprocess.CalledProcessError as error:
         sys.exit(f"boot.py: {error}")
     finally:

@@ -104,7 +104,7 @@ STRESS_SKIPS = {"kcsan": ["driver.every_allocation_fails"], "set": ["driver.*"]}
 
 
 def stress(run):
-    run.judge(run.boot("guest", Pair(run).devices()),
+    run.judge(run.boot("guest", Pair(run).devices(), parallel=True),
               may_skip=may_skip(run) + STRESS_SKIPS.get(run.kernel.name, []))
 
 
