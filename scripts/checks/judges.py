@@ -143,11 +143,12 @@ class Copy:
         os.chmod(path, 0o755)
 
     def start(self, *stages):
-        # What a script runs in the background ignores SIGINT, and a bash below that cannot but do so
+        # What runs in a script's background ignores SIGINT, under nohup SIGHUP, and so does a bash below
         return subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
             [f"{self.top}/scripts/run.sh", *stages], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL)
+                                for number in (signal.SIGINT, signal.SIGHUP)])
 
     def run(self, *stages):
         process = self.start(*stages)
