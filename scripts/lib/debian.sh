@@ -53,16 +53,24 @@ download() {
 	mv "$build/apt/${1}"_*.deb "$3"
 }
 
+# add DIR COMMAND...: one of git's that add files to the repository in DIR.
+# bigFileThreshold makes it write a single pack instead of 90000 files.
+add() {
+	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=0 "${@:2}"
+}
+
 # unpack PACKAGE DEB DIR [FILE...]: its sources, or only these FILEs, as far as it
-# has them.
+# has them.  Those that are complete, as the next one has begun, are added meanwhile.
 unpack() {
 	local names=("${@:4}")
 
 	mkdir -p "$3"
+	git -C "$3" init -q -b pristine-import
 	dpkg-deb --fsys-tarfile "$2" | tar -xO "./usr/src/$1.tar.xz" | xz -dT0 | {
-		tar -x -C "$3" --strip-components=1 "${names[@]/#/$1/}" 2> "$3.log" ||
+		tar -xv -C "$3" --strip-components=1 --show-transformed-names --quoting-style=literal \
+			"${names[@]/#/$1/}" 2> "$3.log" ||
 			! grep -vE ': (Not found in archive|Exiting with failure status)' "$3.log" >&2
-	}
+	} | awk 'NR > 1 && last !~ "/$" { print last } { last = $0 }' | add "$3" update-index --add --stdin
 	rm "$3.log"
 
 	# Debian's packaging ignores everything there is, new files included.
@@ -70,11 +78,10 @@ unpack() {
 }
 
 # import DIR MESSAGE: make DIR a repository, of one commit of everything, the same
-# everywhere.  bigFileThreshold makes git write a single pack instead of 90000
-# files.
+# everywhere.
 import() {
-	git -C "$1" init -q -b pristine-import
-	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=0 add -A -f .
+	[ -e "$1/.git" ] || git -C "$1" init -q -b pristine-import
+	add "$1" add -A -f .
 	GIT_AUTHOR_DATE=2026-01-01T00:00:00Z GIT_COMMITTER_DATE=2026-01-01T00:00:00Z \
 		git -C "$1" -c user.name=import -c user.email=import@localhost \
 		-c gc.auto=0 -c commit.gpgSign=false commit -q --no-verify -m "$2"
