@@ -37,21 +37,21 @@ static int spew(const char *path, const char *text)
 }
 
 /*
- * What kmemleak says of this boot; -ENOENT if it is not there.  It does not count
- * young objects, and looks at some of what it finds a second time first.
+ * What kmemleak says of this boot; -ENOENT if it is not there.  It does not count young
+ * objects, nor those that have changed since it last looked.
  */
 static int kmemleak(char *buf, size_t size)
 {
 	static const char path[] = "/sys/kernel/debug/kmemleak";
-	int i, ret;
+	int ret;
 
-	for (i = 0; i < 2; i++) {
-		if (!access(path, F_OK))
-			sleep(6);
-		ret = spew(path, "scan");
-		if (ret)
-			return ret;
-	}
+	ret = spew(path, "scan");
+	if (ret)
+		return ret;
+	sleep(6);
+	ret = spew(path, "scan");
+	if (ret)
+		return ret;
 	return slurp(path, buf, size);
 }
 
