@@ -3,9 +3,10 @@
 BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
 
 # What decides, the quick first.  With a +, beside what follows, or whenever there is time;
-# with a ~, not again until something has changed.
-CHECK = tools:check disk:14 shellcheck fetch apply mutations sync cover \
-	+judges +~users +~checkpatch +~each build:plain boot:plain:sample \
+# with a ~, not again until something has changed.  What check needs is installed while the
+# kernel is fetched; the second tools waits for that.
+CHECK = tools:boot disk:14 +tools:check +shellcheck fetch apply tools:boot:check mutations cover \
+	+judges +sync +~users +~checkpatch +~each build:plain boot:plain:sample \
 	+~sets +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
 	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \

@@ -15,6 +15,9 @@ have() {
 }
 
 [ $# -gt 0 ] || die "usage: tools.sh boot|drm|check|soak..."
+mkdir -p "$build"
+exec {lock}> "$build/.tools.lock"
+flock "$lock"		# until the one that runs beside this has installed what it can
 missing=()
 # For which target; what to look for: a command, a file, or a program that is static;
 # and the Debian package that has it, with a ? if some releases have no such package, but

@@ -102,7 +102,7 @@ expect "full disk" "needs 6 GiB in" env PATH="$copy/bin:$PATH" "$copy/scripts/di
 # tools.sh
 copy_scripts
 mkdir "$copy/bin"
-for tool in bash sh dirname; do
+for tool in bash sh dirname mkdir flock; do
 	ln -s "$(type -P $tool)" "$copy/bin"
 done
 fake id 'echo 1000'
