@@ -66,6 +66,8 @@ class Pair:
         # A 32-bit kernel cannot map more than some hundred MiB.
         high = {"debug": GIB, "i386": 64 * MIB}.get(run.kernel.name, 8 * GIB)
         self.sizes = {"low": 16 * MIB, "high": high}
+        # The 128 MiB a 32-bit kernel keeps for mappings are too little, or not in one piece
+        self.append = "vmalloc=256M" if run.kernel.name == "i386" else ""
         for name in self.sizes:
             self.backing("fill", name)
 
@@ -95,7 +97,7 @@ class Pair:
 
 def sample(run):
     pair = Pair(run)
-    run.judge(run.boot("guest", pair.devices()), may_skip=may_skip(run))
+    run.judge(run.boot("guest", pair.devices(), pair.append), may_skip=may_skip(run))
     pair.check()
 
 
@@ -125,8 +127,6 @@ class Four(Pair):
         # Not more in the high one either: a host may give all of a file space that is
         # written in many places
         self.sizes.update(low=64 * MIB, high=min(self.sizes["high"], GIB))
-        # Both do not fit into what a 32-bit kernel keeps for mappings
-        self.append = "vmalloc=256M" if run.kernel.name == "i386" else ""
         for name in self.sizes:
             self.backing("fill", name)
 

@@ -37,8 +37,9 @@ SECOND_SERIAL = ["-serial", "chardev:port"]
 MACHINES = {
     "x86_64": Machine("qemu-system-x86_64", ["-M", "q35"], "arch/x86/boot/bzImage",
                       "ttyS0", "ttyS1", SECOND_SERIAL, "gcc"),
-    # On qemu-system-i386's own processor, Linux uses no PAT
-    "i386": Machine("qemu-system-x86_64", ["-M", "q35"], "arch/x86/boot/bzImage",
+    # On qemu-system-i386's own processor, Linux uses no PAT.  Without ACPI, it finds one
+    # processor in each socket.
+    "i386": Machine("qemu-system-x86_64", ["-M", "q35", "-smp", "sockets=2"], "arch/x86/boot/bzImage",
                     "ttyS0", "ttyS1", SECOND_SERIAL, "i686-linux-gnu-gcc"),
     "arm64": Machine("qemu-system-aarch64", ["-M", "virt", "-cpu", "cortex-a72"],
                      "arch/arm64/boot/Image", "ttyAMA0", "ttyS0", PCI_SERIAL,
