@@ -109,6 +109,9 @@ fake id 'echo 1000'
 expect "missing tool, no apt" "this machine has no apt" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
 fake apt-get 'exit 1'
 expect "missing tool, not root" "install as root: apt-get install" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
+fake id 'echo 0'
+fake apt-get 'exec 9> '"$copy"'/build/.tools.lock; flock -n 9 || echo "is locked"; exit 1'
+expect "apt runs once at a time" "is locked" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
 
 # apply.sh and export.sh
 copy_tree

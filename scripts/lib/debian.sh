@@ -53,14 +53,12 @@ download() {
 	mv "$build/apt/${1}"_*.deb "$3"
 }
 
-# add DIR COMMAND...: one of git's that add files to the repository in DIR.
-# bigFileThreshold makes it write a single pack instead of 90000 files.
-add() {
-	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=0 "${@:2}"
-}
+# For commands of git that add files: a few packs instead of 90000 files
+adding=(-c core.bigFileThreshold=1 -c core.compression=0)
 
 # unpack PACKAGE DEB DIR [FILE...]: its sources, or only these FILEs, as far as it
-# has them.  Those that are complete, as the next one has begun, are added meanwhile.
+# has them.  Those that are complete, as the next one has begun, are added meanwhile, and
+# not by one git: for each file it looks through all that it has added itself.
 unpack() {
 	local names=("${@:4}")
 
@@ -70,7 +68,8 @@ unpack() {
 		tar -xv -C "$3" --strip-components=1 --show-transformed-names --quoting-style=literal \
 			"${names[@]/#/$1/}" 2> "$3.log" ||
 			! grep -vE ': (Not found in archive|Exiting with failure status)' "$3.log" >&2
-	} | awk 'NR > 1 && last !~ "/$" { print last } { last = $0 }' | add "$3" update-index --add --stdin
+	} | awk 'NR > 1 && last !~ "/$" { print last } { last = $0 }' |
+		split -l 8000 --filter "git -C '$3' ${adding[*]} update-index --add --stdin"
 	rm "$3.log"
 
 	# Debian's packaging ignores everything there is, new files included.
@@ -81,7 +80,7 @@ unpack() {
 # everywhere.
 import() {
 	[ -e "$1/.git" ] || git -C "$1" init -q -b pristine-import
-	add "$1" add -A -f .
+	git -C "$1" "${adding[@]}" add -A -f .
 	GIT_AUTHOR_DATE=2026-01-01T00:00:00Z GIT_COMMITTER_DATE=2026-01-01T00:00:00Z \
 		git -C "$1" -c user.name=import -c user.email=import@localhost \
 		-c gc.auto=0 -c commit.gpgSign=false commit -q --no-verify -m "$2"
