@@ -1,11 +1,11 @@
 # The face of scripts/; everything built or downloaded goes to build/.
 
-BOOT = tools:boot disk:6 fetch apply build:plain boot:plain:sample
+# With a +, beside what follows, or whenever there is time.  What the others need is
+# installed while the kernel is fetched; a second tools waits for that.
+BOOT = tools:fetch disk:6 +tools:boot fetch apply tools:fetch:boot build:plain boot:plain:sample
 
-# What decides, the quick first.  With a +, beside what follows, or whenever there is time;
-# with a ~, not again until something has changed.  What check needs is installed while the
-# kernel is fetched; the second tools waits for that.
-CHECK = tools:boot disk:14 +tools:check +shellcheck fetch apply tools:boot:check mutations cover \
+# What decides, the quick first.  With a ~, not again until something has changed.
+CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:check mutations cover \
 	+judges +sync +~users +~checkpatch +~each build:plain boot:plain:sample \
 	+~sets +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
@@ -77,10 +77,10 @@ build:
 	@scripts/run.sh $(filter-out boot:%,$(BOOT))
 
 fetch:
-	@scripts/run.sh tools:boot disk:6 fetch
+	@scripts/run.sh tools:fetch disk:6 fetch
 
 apply:
-	@scripts/run.sh tools:boot disk:6 fetch apply
+	@scripts/run.sh tools:fetch disk:6 fetch apply
 
 sync checkpatch ways sending each static kunit:
 	@scripts/run.sh tools:check fetch apply $@

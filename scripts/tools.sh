@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what is missing of what the given targets need: tools.sh boot|drm|check|soak...
+# Install what is missing of what the given targets need: tools.sh fetch|boot|drm|check|soak...
 . "$(dirname "$0")/lib/common.sh"
 
 # have PROBE
@@ -14,27 +14,38 @@ have() {
 	esac
 }
 
-[ $# -gt 0 ] || die "usage: tools.sh boot|drm|check|soak..."
+[ $# -gt 0 ] || die "usage: tools.sh fetch|boot|drm|check|soak..."
+can_install() {
+	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
+
+# What fetch needs is installed before the rest of boot's only to have it sooner: who has
+# to do it by hand is told of all at once.
+[ "$*" != fetch ] || can_install || set -- boot
+
 mkdir -p "$build"
 exec {lock}> "$build/.tools.lock"
 flock "$lock"		# until the one that runs beside this has installed what it can
 missing=()
 # For which target; what to look for: a command, a file, or a program that is static;
 # and the Debian package that has it, with a ? if some releases have no such package, but
-# the file in another of these.  All targets need what boot needs.
+# the file in another of these.  All targets need what fetch needs, and all others what
+# boot needs.
 while read -r target probe package; do
-	[[ $target != boot && " $* " != *" $target "* ]] || have "$probe" || missing+=("$package")
+	[[ $target = fetch || ($target = boot && $* != fetch) || " $* " = *" $target "* ]] || continue
+	have "$probe" || missing+=("$package")
 done <<'LIST'
+fetch git git
+fetch xz xz-utils
+fetch /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 boot gcc gcc
 boot make make
-boot git git
 boot flex flex
 boot bison bison
 boot bc bc
 boot patch patch
 boot perl perl
 boot python3 python3
-boot xz xz-utils
 boot cpio cpio
 boot ccache ccache
 boot depmod kmod
@@ -44,7 +55,6 @@ boot /usr/include/*/sys/types.h libc6-dev
 boot /usr/include/linux/types.h linux-libc-dev
 boot /usr/include/gelf.h libelf-dev
 boot /usr/include/openssl/ssl.h libssl-dev
-boot /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 boot qemu-system-x86_64 qemu-system-x86
 check /usr/lib/python3/dist-packages/ply python3-ply
 check /usr/lib/python3/dist-packages/git python3-git
@@ -77,7 +87,11 @@ soak powerpc64-linux-gnu-gcc gcc-powerpc64-linux-gnu
 soak qemu-system-ppc64 qemu-system-ppc
 LIST
 
-[ ${#missing[@]} -gt 0 ] || exit 0
+if [ ${#missing[@]} = 0 ]; then
+	# fetch has the mirror from apt's lists, which a small image comes without.
+	! can_install || [ -n "$(apt-get indextargets)" ] || apt-get -q update
+	exit 0
+fi
 
 command -v apt-get >/dev/null ||
 	die "missing, and this machine has no apt: ${missing[*]%\?}"

@@ -109,9 +109,13 @@ fake id 'echo 1000'
 expect "missing tool, no apt" "this machine has no apt" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
 fake apt-get 'exit 1'
 expect "missing tool, not root" "install as root: apt-get install" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
+expect "all of boot's are named to fetch" "qemu-system-x86" env PATH="$copy/bin" "$copy/scripts/tools.sh" fetch
 fake id 'echo 0'
 fake apt-get 'exec 9> '"$copy"'/build/.tools.lock; flock -n 9 || echo "is locked"; exit 1'
 expect "apt runs once at a time" "is locked" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
+# shellcheck disable=SC2016 # for the fake to expand
+fake apt-get '[ "$1" = indextargets ] || { echo "asked to $2"; exit 1; }'
+expect "apt has no lists" "asked to update" env PATH="$copy/bin:$PATH" "$copy/scripts/tools.sh" fetch
 
 # apply.sh and export.sh
 copy_tree

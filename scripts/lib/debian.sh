@@ -53,12 +53,13 @@ download() {
 	mv "$build/apt/${1}"_*.deb "$3"
 }
 
-# For commands of git that add files: a few packs instead of 90000 files
-adding=(-c core.bigFileThreshold=1 -c core.compression=0)
+# add DIR COMMAND...: one of git's that add files to the repository in DIR
+add() {
+	git -C "$1" -c core.compression=0 "${@:2}"
+}
 
 # unpack PACKAGE DEB DIR [FILE...]: its sources, or only these FILEs, as far as it
-# has them.  Those that are complete, as the next one has begun, are added meanwhile, and
-# not by one git: for each file it looks through all that it has added itself.
+# has them.  Those that are complete, as the next one has begun, are added meanwhile.
 unpack() {
 	local names=("${@:4}")
 
@@ -68,8 +69,7 @@ unpack() {
 		tar -xv -C "$3" --strip-components=1 --show-transformed-names --quoting-style=literal \
 			"${names[@]/#/$1/}" 2> "$3.log" ||
 			! grep -vE ': (Not found in archive|Exiting with failure status)' "$3.log" >&2
-	} | awk 'NR > 1 && last !~ "/$" { print last } { last = $0 }' |
-		split -l 8000 --filter "git -C '$3' ${adding[*]} update-index --add --stdin"
+	} | awk 'NR > 1 && last !~ "/$" { print last } { last = $0 }' | add "$3" update-index --add --stdin
 	rm "$3.log"
 
 	# Debian's packaging ignores everything there is, new files included.
@@ -80,8 +80,11 @@ unpack() {
 # everywhere.
 import() {
 	[ -e "$1/.git" ] || git -C "$1" init -q -b pristine-import
-	git -C "$1" "${adding[@]}" add -A -f .
+	# Each file is an object of its own, as git reads a pack it has written once more, to
+	# hash it.  So many would be packed by git itself at the next commit.
+	git -C "$1" config gc.auto 0
+	add "$1" add -A -f .
 	GIT_AUTHOR_DATE=2026-01-01T00:00:00Z GIT_COMMITTER_DATE=2026-01-01T00:00:00Z \
 		git -C "$1" -c user.name=import -c user.email=import@localhost \
-		-c gc.auto=0 -c commit.gpgSign=false commit -q --no-verify -m "$2"
+		-c commit.gpgSign=false commit -q --no-verify -m "$2"
 }
