@@ -71,7 +71,7 @@ soak:
 	@scripts/run.sh $(SOAK)
 
 mutate:
-	@scripts/run.sh tools:check:soak fetch apply mutate
+	@scripts/run.sh tools:check:soak disk:11 fetch apply mutate
 
 build:
 	@scripts/run.sh $(filter-out boot:%,$(BOOT))
@@ -82,26 +82,29 @@ fetch:
 apply:
 	@scripts/run.sh tools:fetch disk:6 fetch apply
 
-sync checkpatch ways sending each static kunit:
-	@scripts/run.sh tools:check fetch apply $@
+sync checkpatch ways sending kunit:
+	@scripts/run.sh tools:check disk:6 fetch apply $@
+
+each static:
+	@scripts/run.sh tools:check disk:8 fetch apply $@
 
 badinput:
-	@scripts/run.sh tools:check fetch apply build:plain $@
+	@scripts/run.sh tools:check disk:6 fetch apply build:plain $@
 
 drm:
-	@scripts/run.sh tools:drm fetch apply build:plain boot:plain:drm
+	@scripts/run.sh tools:drm disk:6 fetch apply build:plain boot:plain:drm
 
 bench:
-	@scripts/run.sh tools:check fetch apply build:plain bench:write
+	@scripts/run.sh tools:check disk:6 fetch apply build:plain bench:write
 
 trees:
-	@scripts/run.sh tools:boot fetch apply trees:write
+	@scripts/run.sh tools:boot disk:9 fetch apply trees:write
 
 shellcheck judges:
-	@scripts/run.sh tools:check fetch $@
+	@scripts/run.sh tools:check disk:6 fetch $@
 
 sets:
-	@scripts/run.sh tools:check fetch apply sets sets:boot
+	@scripts/run.sh tools:check disk:9 fetch apply sets sets:boot
 
 export:
 	@scripts/export.sh

@@ -15,13 +15,15 @@ have() {
 }
 
 [ $# -gt 0 ] || die "usage: tools.sh fetch|boot|drm|check|soak..."
-can_install() {
-	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
-}
+
+# What to say where nothing can be installed from here
+by_hand=
+[ "$(id -u)" = 0 ] || by_hand="missing, install as root: apt-get install"
+command -v apt-get >/dev/null || by_hand="missing, and this machine has no apt:"
 
 # What fetch needs is installed before the rest of boot's only to have it sooner: who has
 # to do it by hand is told of all at once.
-[ "$*" != fetch ] || can_install || set -- boot
+[ "$*" != fetch ] || [ -z "$by_hand" ] || set -- boot
 
 mkdir -p "$build"
 exec {lock}> "$build/.tools.lock"
@@ -89,14 +91,11 @@ LIST
 
 if [ ${#missing[@]} = 0 ]; then
 	# fetch has the mirror from apt's lists, which a small image comes without.
-	! can_install || [ -n "$(apt-get indextargets)" ] || apt-get -q update
+	[ -n "$by_hand" ] || [ -n "$(apt-get indextargets)" ] || apt-get -q update
 	exit 0
 fi
 
-command -v apt-get >/dev/null ||
-	die "missing, and this machine has no apt: ${missing[*]%\?}"
-[ "$(id -u)" = 0 ] ||
-	die "missing, install as root: apt-get install ${missing[*]%\?}"
+[ -z "$by_hand" ] || die "$by_hand ${missing[*]%\?}"
 
 note "installing ${missing[*]%\?}"
 apt-get -q update

@@ -215,7 +215,7 @@ class Kernel:
         if not os.path.exists(os.path.join(self.dir, ".built")):
             return f"no kernel in {self.dir}: run 'make build'"
         if not shutil.which(MACHINES[self.arch].qemu):
-            return f"no {MACHINES[self.arch].qemu}: run scripts/tools.sh {self.arch}"
+            return f"no {MACHINES[self.arch].qemu}: run scripts/tools.sh check soak"
         if os.environ.get("ACCEL") == "kvm" and not os.access("/dev/kvm", os.W_OK):
             return "ACCEL=kvm: no access to /dev/kvm"
         return None

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Sourced after lib.sh by those that take kernel sources from the machine's Debian
+# Sourced after common.sh by those that take kernel sources from the machine's Debian
 # mirror.
 
 # A private apt: the machine's mirror and keys, but none of its settings.
