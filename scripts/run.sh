@@ -26,8 +26,8 @@ queue=() beside='' ended=()	# of those beside others: to come; the one that runs
 end_stages() {
 	local each
 
-	for each in "${pid[@]}"; do
-		kill -TERM -- "-$each" 2>/dev/null || true
+	for each in "${!pid[@]}"; do
+		! runs "$each" || kill -TERM -- "-${pid[$each]}" 2>/dev/null || true
 	done
 }
 trap end_stages EXIT
@@ -77,6 +77,12 @@ log_of() {
 	echo "$build/logs/${1//:/-}.log"
 }
 
+# Where a stage leaves its status when it ends.  By then, and long before it is reported,
+# another process may have its number, and bash knows nothing of it any more.
+status_of() {
+	echo "$build/logs/${1//:/-}.status"
+}
+
 # Where is written for what inputs a stage has passed
 passed_of() {
 	echo "$build/logs/${1//:/-}.passed"
@@ -108,28 +114,27 @@ has_passed() {
 }
 
 start() {
-	local script words log
+	local script words log file
 
 	IFS=: read -ra words <<< "$1"
 	script=$(path_of "${words[0]}")
 	log=$(log_of "$1")
-	rm -f "$(passed_of "$1")"
+	file=$(status_of "$1")
+	rm -f "$(passed_of "$1")" "$file"
 	[ -z "${inputs[$1]+x}" ] || inputs[$1]=$(all_inputs)
 	begun[$1]=$EPOCHSECONDS
 	set -m
-	# shellcheck disable=SC2094 # touch does not read
 	{
 		status=0
 		"$script" "${words[@]:1}" || status=$?
-		touch "$log"	# says when it ended
-		exit "$status"
+		echo "$status" > "$file"
 	} > "$log" 2>&1 < /dev/null &
 	pid[$1]=$!
 	set +m
 }
 
 runs() {
-	kill -0 "${pid[$1]}" 2>/dev/null
+	[ ! -e "$(status_of "$1")" ] && kill -0 "${pid[$1]}" 2>/dev/null
 }
 
 # Has the one beside others ended?  Then it is the next one's turn.
@@ -165,13 +170,16 @@ await() {
 
 # finish STAGE: wait until it ends, and report
 finish() {
-	local status=0 took
+	local status took file
 
 	printf '%-21s' "$1"
 	await "$1"
-	wait "${pid[$1]}" || status=$?
+	wait "${pid[$1]}" 2>/dev/null || true
 	unset "pid[$1]"
-	took=$(($(stat -c %Y "$(log_of "$1")") - begun[$1]))
+	file=$(status_of "$1")
+	[ -s "$file" ] || echo 1 > "$file"	# it was killed
+	status=$(cat "$file")
+	took=$(($(stat -c %Y "$file") - begun[$1]))
 	printf ' %4d s  ' "$took"
 	times+=("$took $1")
 	report "$1" "$status"

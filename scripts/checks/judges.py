@@ -163,10 +163,11 @@ def test_run(tmp):
     copy.stage("dies", "echo '2 passed, 0 failed, 0 skipped'; exit 1")
     copy.stage("lies", "echo '2 passed, 1 failed, 0 skipped'")
     copy.stage("fails", "false")
+    copy.stage("is killed", "echo '2 passed, 0 failed, 0 skipped'; kill -KILL 0")
     out, status = copy.run("good", "silent")
     OURS.check("run.sh: good stages", status == 0 and "3 passed, 0 failed, 1 skipped" in out)
     OURS.check("run.sh: shows what was skipped", "skipped: x: because" in out)
-    for name in "dies", "lies", "fails":
+    for name in "dies", "lies", "fails", "is killed":
         out, status = copy.run("good", name, "good")
         OURS.check(f"run.sh: a stage that {name}", status != 0 and "FAILED" in out and
                    out.count("2 passed, 0 failed, 1 skipped") == 2 and ", 1 failed, " in out)
@@ -180,6 +181,14 @@ def test_run(tmp):
     OURS.check("run.sh: beside means at the same time", copy.run("+waits", "allows")[1] == 0)
     os.unlink(f"{copy.top}/now")
     OURS.check("run.sh: two that are left run at the same time, too", copy.run("+waits", "+allows")[1] == 0)
+    name, last_pid = "run.sh: another process gets the number of a stage that has ended", "/proc/sys/kernel/ns_last_pid"
+    if not os.access(last_pid, os.W_OK) or os.geteuid() != 0:
+        OURS.skip(name, f"cannot write {last_pid}")
+        return
+    copy.stage("ends", f"echo $PPID > {copy.top}/pid")
+    copy.stage("reuses", f"until read -r pid < {copy.top}/pid; do :; done 2>/dev/null\n"
+               f"while [ $SECONDS -lt 2 ]; do echo $((pid - 1)) > {last_pid}; done")
+    OURS.check(name, copy.run("+ends", "reuses")[1] == 0)
 
 
 def test_unchanged(tmp):
