@@ -182,8 +182,11 @@ def test_run(tmp):
     os.unlink(f"{copy.top}/now")
     OURS.check("run.sh: two that are left run at the same time, too", copy.run("+waits", "+allows")[1] == 0)
     name, last_pid = "run.sh: another process gets the number of a stage that has ended", "/proc/sys/kernel/ns_last_pid"
-    if not os.access(last_pid, os.W_OK) or os.geteuid() != 0:
-        OURS.skip(name, f"cannot write {last_pid}")
+    try:
+        with open(last_pid, "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+    except OSError as error:	# root in a container may not
+        OURS.skip(name, f"cannot write {last_pid}: {error.strerror}")
         return
     copy.stage("ends", f"echo $PPID > {copy.top}/pid")
     copy.stage("reuses", f"until read -r pid < {copy.top}/pid; do :; done 2>/dev/null\n"
