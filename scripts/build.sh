@@ -11,7 +11,7 @@ modules=("$top/scripts/guest/claim")
 
 case $name in
 plain|debug)
-	parts=(x86_64 pc tests drm "$name") ;;
+	parts=(x86_64 pc tests drm vfio "$name") ;;
 set)
 	parts=(x86_64 pc tests drm plain) ;;
 kcsan)

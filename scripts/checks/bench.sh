@@ -19,7 +19,7 @@ in_readme() {
 }
 
 letter() {
-	plain_git config "branch.$branch.description"
+	plain_git config "branch.set/pci-shmem-bar.description"
 }
 
 # text ARCH [LIMIT]: measure it, and give it lines as a guest's
@@ -100,7 +100,7 @@ elif [ "$mode" = write ]; then
 	cp "$out/bench.svg" "$graph"
 	letter | sed -E -e "/^Instructions, counted/,/^  resource2_wc/{/^  resource2_wc/r $out/cover" -e 'd}' \
 		-e "s/^The helper is [0-9]+ bytes of text .* \(-Os\)/$text_is/" > "$out/letter"
-	plain_git config "branch.$branch.description" "$(cat "$out/letter")"
+	plain_git config "branch.set/pci-shmem-bar.description" "$(cat "$out/letter")"
 elif ! grep -qF "$made_with" "$readme"; then
 	skip "README.md" "its numbers were not made with $made_with"
 else

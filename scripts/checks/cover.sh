@@ -13,6 +13,15 @@ letter_of() {
 	plain_git config "branch.$(end_of "$1").description"
 }
 
+# subject_of NAME: of the first mail
+subject_of() {
+	if [ "$(plain_git rev-list --count "${set_begin[$1]}..${set_end[$1]}")" = 1 ]; then
+		plain_git log -1 --format=%s "${set_end[$1]}"
+	else
+		letter_of "$1" | head -n 1
+	fi
+}
+
 need_tree
 read_sets "$tree"
 for name in "${set_names[@]}"; do
@@ -21,21 +30,22 @@ for name in "${set_names[@]}"; do
 	listed=$(sed -nE 's/^  ([0-9]+-)?([0-9]+)  +[^0-9 ].*/\2/p' <<< "$letter" | tail -n 1)
 	count=$(plain_git rev-list --count "${set_begin[$name]}..${set_end[$name]}")
 	[ -z "$listed" ] || same "$name: the last patch" "$count" "$listed"
+	[ -n "$letter" ] || continue
 	for need in ${set_needs[$name]}; do
-		subject=$(letter_of "$need" | head -n 1)
+		subject=$(subject_of "$need")
 		same "$name: needs $need" "$subject" "$(sed -n 's/^  //p' <<< "$letter" | grep -xF -e "$subject")"
 	done
 done
 
-# Lines of the drivers in the helper's set
-letter=$(letter_of "$branch")
-while read -r driver path; do
-	counted=$(plain_git diff --shortstat "${set_begin[$branch]}" "$branch" -- "$path/*.[ch]" |
+# Lines of the drivers that use the helper, in the sets that convert them
+letter=$(letter_of pci-shmem-bar)
+while read -r driver name path; do
+	counted=$(plain_git diff --shortstat "${set_begin[$name]}" "${set_end[$name]}" -- "$path/*.[ch]" |
 		sed -E 's/.* ([0-9]+) insertion.* ([0-9]+) deletion.*/+\1 -\2/')
 	same "$driver" "$counted" "$(sed -nE "s/^  $driver +(\+[0-9]+ -[0-9]+) .*/\1/p" <<< "$letter")"
 done <<'LIST'
-vmwgfx drivers/gpu/drm/vmwgfx
-qxl drivers/gpu/drm/qxl
-vboxguest drivers/virt/vboxguest
+vmwgfx drm-shmem-bar drivers/gpu/drm/vmwgfx
+qxl drm-shmem-bar drivers/gpu/drm/qxl
+vboxguest pci-shmem-bar drivers/virt/vboxguest
 LIST
 totals

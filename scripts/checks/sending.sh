@@ -34,6 +34,7 @@ copy_branches() {
 			copy_git config "branch.$end.$key" "$(plain_git config "branch.$end.$key")"
 		done
 	done
+	copy_git branch -q -f "$branch" "${set_end[${set_names[-1]}]}"
 	copy_git config rebase.updateRefs true
 }
 
@@ -79,30 +80,32 @@ lists_of() {
 
 addressees() {
 	diff <(tr ' ' '\n' <<< "$(lists_of "$name") linux-kernel@vger.kernel.org" | sort) \
-		<(header Cc "$out/0000-cover-letter.patch" | tr ',' '\n' | tr -d ' ' | sort)
-	[ -n "$(header To "$out/0000-cover-letter.patch")" ]
+		<(header Cc "$first" | tr ',' '\n' | tr -d ' ' | sort)
+	[ -n "$(header To "$first")" ]
 }
 
 # What each need's patches are, as git patch-id says, in the order of the series
 base_information() {
 	local need
 
-	grep -qx "base-commit: $(plain_git rev-parse pristine)" "$out/0000-cover-letter.patch"
+	grep -qx "base-commit: $(plain_git rev-parse pristine)" "$first"
 	diff <(for need in ${set_needs[$name]}; do
 			plain_git log --reverse -p "${set_begin[$need]}..${set_end[$need]}" | plain_git patch-id --stable
 	       done | sed 's/\([^ ]*\) .*/prerequisite-patch-id: \1/' | sort) \
-		<(grep '^prerequisite-patch-id: ' "$out/0000-cover-letter.patch" | sort)
+		<(grep '^prerequisite-patch-id: ' "$first" | sort)
 }
 
-# patches_in DIR: without the cover letter
+# patches_in DIR: without the cover letter, which a set of one patch does not have; and the
+# first mail
 patches_in() {
 	patches=("$1"/*.patch)
-	patches=("${patches[@]:1}")
+	first=${patches[0]}
+	patches=("${patches[@]:mails - count}")
 }
 
 unsigned() {
 	mails home "$name" "$out"
-	[ "$(find "$out" -name '*.patch' | wc -l)" = $((count + 1)) ]
+	[ "$(find "$out" -name '*.patch' | wc -l)" = "$mails" ]
 	! grep -l '^Signed-off-by:\|test@example.org' "$out"/* || false
 	refused "has the template subject" \
 		as home git -C "$copy" send-email --dry-run --confirm=never "$out"/*.patch
@@ -113,7 +116,7 @@ signed() {
 
 	mails home "$name" "$out" SIGNOFF=yes
 	patches_in "$out"
-	[ "$(find "$out" -name '*.patch' | wc -l)" = $((count + 1)) ]
+	[ "$(find "$out" -name '*.patch' | wc -l)" = "$mails" ]
 	for mail in "$out"/*.patch; do
 		[ "$(header From "$mail")" = "$sender" ]
 	done
@@ -126,7 +129,7 @@ signed() {
 # What git send-email would do: all that the headers say, and stable where a patch says so.
 sendable() {
 	as home git -C "$copy" send-email --dry-run --confirm=never "$out"/*.patch > "$scratch/sent"
-	[ "$(grep -c '^Result: OK' "$scratch/sent")" = $((count + 1)) ]
+	[ "$(grep -c '^Result: OK' "$scratch/sent")" = "$mails" ]
 	[ "$(grep -c '^(body) Adding cc: stable@vger.kernel.org' "$scratch/sent")" = \
 		"$(grep -l '^Cc: stable@' "${patches[@]}" | wc -l)" ]
 }
@@ -181,7 +184,7 @@ copy_branches
 for name in "${set_names[@]}"; do
 	range=${set_begin[$name]}..${set_end[$name]}
 	count=$(plain_git rev-list --count "$range")
-	[ "$count" != 1 ] || die "set $name has no cover letter, and this script wants one"
+	mails=$((count == 1 ? 1 : count + 1))
 	out=$scratch/unsigned-$name
 	try "$name: unsigned mails are no mails to send" unsigned
 	out=$scratch/signed-$name

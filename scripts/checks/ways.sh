@@ -57,7 +57,7 @@ git_am() {
 
 # As a list would carry it.
 make_mbox() {
-	in_clone git config branch.taken.description "$(plain_git config "branch.$branch.description")"
+	in_clone git config branch.taken.description "$(plain_git config "branch.set/pci-shmem-bar.description")"
 	in_clone git format-patch -q --cover-letter --cover-from-description=subject \
 		--thread --stdout pristine > "$scratch/mbox"
 	[ "$(grep -ci '^Message-Id: ' "$scratch/mbox")" = $((${#patches[@]} + 1)) ]

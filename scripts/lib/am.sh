@@ -32,7 +32,7 @@ end_set() {
 	local end letter
 
 	end=$(end_of "$name")
-	[ "$name" = "$branch" ] || git -C "$work" branch -q "$end" "$1"
+	git -C "$work" branch -q "$end" "$1"
 	git -C "$work" config "branch.$end.needs" "$needs"
 	for letter in "$top"/patches/*-cover-"$name".txt; do
 		[ ! -e "$letter" ] || git -C "$work" config "branch.$end.description" "$(words_of "$letter")"

@@ -2,13 +2,13 @@
 # Sourced after common.sh by those that know of sets.
 #
 # A set is what goes to one tree of the kernel as one thread of mails.  It ends at the branch
-# set/NAME, which "git rebase --update-refs" takes along; the last set, at the branch
-# pci-shmem-bar, and has its name.  The branch's description is the set's cover letter, and
-# "needs" in its configuration are the sets that must be applied before it.
+# set/NAME, which "git rebase --update-refs" takes along; the last one, where the branch
+# pci-shmem-bar ends.  The branch's description is the set's cover letter, and "needs" in its
+# configuration are the sets that must be applied before it.
 
 # end_of NAME: the branch where it ends
 end_of() {
-	if [ "$1" = "$branch" ]; then echo "$branch"; else echo "set/$1"; fi
+	echo "set/$1"
 }
 
 # read_sets REPO: set_names in order; set_begin, set_end and set_needs of each.
@@ -16,8 +16,7 @@ declare -A set_begin set_end set_needs
 read_sets() {
 	local begin=pristine commit end ends log name need
 
-	log=$(git -C "$1" log --reverse --decorate-refs=refs/heads/set/ \
-		--decorate-refs="refs/heads/$branch" --format='%H %D' "pristine..$branch")
+	log=$(git -C "$1" log --reverse --decorate-refs=refs/heads/set/ --format='%H %D' "pristine..$branch")
 	for end in $(git -C "$1" for-each-ref --format='%(refname:short)' refs/heads/set/); do
 		grep -qE " $end(,|$)" <<< "$log" ||
 			die "$end is not on the branch any more: 'git branch -f $end COMMIT', the last one of that set"
@@ -36,12 +35,14 @@ read_sets() {
 			begin=$commit
 		done
 	done <<< "$log"
+	[ "$(git -C "$1" rev-parse "$begin")" = "$(git -C "$1" rev-parse "$branch")" ] ||
+		die "the last commits are in no set: 'git branch -f $(end_of "${set_names[-1]:-NAME}") $branch' adds them to that one"
 }
 
 # state_of_branch: one number for all of it that is exported
 state_of_branch() {
 	{
 		plain_git for-each-ref --format='%(refname) %(objectname)' "refs/heads/$branch" refs/heads/set/
-		plain_git config --get-regexp "^branch\.(set/.*|$branch)\.(description|needs)$"
+		plain_git config --get-regexp '^branch\.set/.*\.(description|needs)$'
 	} | sha256sum | cut -d' ' -f1
 }

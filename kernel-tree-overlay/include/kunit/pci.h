@@ -40,23 +40,24 @@ struct kunit_pci_model {
 };
 
 /**
- * struct kunit_pci_ops - What a test wants to know of its bus
+ * struct kunit_pci_ops - Callbacks from the bus to the test
  * @enable_device: called for the first enable of a device, which fails with
  *		   the error this returns
  * @disable_device: called for the last disable of a device
  *
- * Both are called in the context of whoever enables or disables the device, and
- * may be left out.
+ * Both may be left out. They run in the task that enables or disables the
+ * device, which need not be the test's: user space can do it through sysfs.
  */
 struct kunit_pci_ops {
-	int (*enable_device)(struct pci_dev *pdev);
-	void (*disable_device)(struct pci_dev *pdev);
+	int (*enable_device)(struct kunit *test, struct pci_dev *pdev);
+	void (*disable_device)(struct kunit *test, struct pci_dev *pdev);
 };
 
 struct pci_bus *kunit_pci_add_bus(struct kunit *test,
 				  const struct kunit_pci_model *models,
 				  unsigned int nr_models,
 				  const struct kunit_pci_ops *ops);
+struct kunit *kunit_pci_test(struct pci_dev *pdev);
 int kunit_pci_register_driver(struct kunit *test, struct pci_driver *drv);
 
 #endif /* _KUNIT_PCI_H */

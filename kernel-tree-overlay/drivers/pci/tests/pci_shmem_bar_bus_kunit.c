@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of PCI shared-memory BARs on a PCI bus, with a driver that is bound
+ * KUnit tests of PCI shared-memory BARs on a bus, with a driver that is bound
  */
 
 #include <kunit/pci.h>
@@ -61,7 +61,7 @@ struct bus_test {
 	bool fail_map;
 	bool refuse;
 
-	/* Calls in their order, a question mark after one that is too early or late */
+	/* Calls in order, with a question mark if too early or too late */
 	char log[128];
 	size_t log_len;
 };
@@ -77,8 +77,8 @@ static bool claimed(struct pci_dev *pdev, int bar)
 static void log_call(struct bus_test *ctx, const char *call, bool ok)
 {
 	ctx->log_len += scnprintf(ctx->log + ctx->log_len,
-				  sizeof(ctx->log) - ctx->log_len, "%s%s ", call,
-				  ok ? "" : "?");
+				  sizeof(ctx->log) - ctx->log_len,
+				  "%s%s ", call, ok ? "" : "?");
 }
 
 /* A mapping has to come after the claim and the enable, and go before them. */
@@ -97,19 +97,20 @@ static void clear_log(struct bus_test *ctx)
 	ctx->log_len = 0;
 }
 
-/*
- * These run with the device's lock held: all they may do is write the log.
- */
+/* Stand-ins run in the test's own task only. */
 static void *fake_remap(resource_size_t start, size_t len, unsigned long flags)
 {
 	struct bus_test *ctx = kunit_get_current_test()->priv;
 	int bar = 0;
 
-	while (bar < PCI_STD_NUM_BARS && pci_resource_start(ctx->pdev, bar) != start)
+	while (bar < PCI_STD_NUM_BARS &&
+	       pci_resource_start(ctx->pdev, bar) != start)
 		bar++;
 	log_map_call(ctx, "map", bar);
 
-	return ctx->fail_map || bar == PCI_STD_NUM_BARS ? NULL : &ctx->memory[bar];
+	if (ctx->fail_map || bar == PCI_STD_NUM_BARS)
+		return NULL;
+	return &ctx->memory[bar];
 }
 
 static void fake_unremap(void *addr)
@@ -119,15 +120,15 @@ static void fake_unremap(void *addr)
 	log_map_call(ctx, "unmap", (char *)addr - ctx->memory);
 }
 
-static int test_enable_device(struct pci_dev *pdev)
+static int test_enable_device(struct kunit *test, struct pci_dev *pdev)
 {
-	log_call(kunit_get_current_test()->priv, "enable", true);
+	log_call(test->priv, "enable", true);
 	return 0;
 }
 
-static void test_disable_device(struct pci_dev *pdev)
+static void test_disable_device(struct kunit *test, struct pci_dev *pdev)
 {
-	log_call(kunit_get_current_test()->priv, "disable",
+	log_call(test->priv, "disable",
 		 !claimed(pdev, 0) && !claimed(pdev, 2));
 }
 
@@ -138,14 +139,19 @@ static const struct kunit_pci_ops ops = {
 
 static int test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
-	struct bus_test *ctx = kunit_get_current_test()->priv;
+	struct kunit *test = kunit_pci_test(pdev);
+	struct bus_test *ctx = test->priv;
 
-	return ctx->probe ? ctx->probe(ctx, pdev) : -ENODEV;
+	/* In another task, the stand-ins are not there. */
+	if (!ctx->probe || kunit_get_current_test() != test)
+		return -ENODEV;
+
+	return ctx->probe(ctx, pdev);
 }
 
 static void test_remove(struct pci_dev *pdev)
 {
-	struct bus_test *ctx = kunit_get_current_test()->priv;
+	struct bus_test *ctx = kunit_pci_test(pdev)->priv;
 
 	log_call(ctx, "remove", true);
 	if (ctx->remove)
@@ -163,6 +169,7 @@ static struct pci_driver test_driver = {
 	.probe = test_probe,
 	.remove = test_remove,
 	.driver.probe_type = PROBE_FORCE_SYNCHRONOUS,
+	.driver.suppress_bind_attrs = true,
 };
 
 static void get_dev(struct kunit *test)
@@ -288,26 +295,28 @@ static int look_then_adopt(struct bus_test *ctx, struct pci_dev *pdev)
 struct driver_case {
 	const char *desc;
 	int (*probe)(struct bus_test *ctx, struct pci_dev *pdev);
-	void (*remove)(struct bus_test *ctx, struct pci_dev *pdev);
 	const char *probe_log, *remove_log;
 	int err;
 	bool refuse, fail_map;
+	void (*remove)(struct bus_test *ctx, struct pci_dev *pdev);
 };
 
 static const struct driver_case driver_cases[] = {
-	{ "managed", map_both, NULL,
+	{ "managed", map_both,
 	  "enable map2 map0 ", "remove unmap0 unmap2 disable " },
-	{ "managed, refuses", map_both, NULL,
-	  "enable map2 map0 unmap0 unmap2 disable ", "", -EPROTO, .refuse = true },
-	{ "managed, cannot map", map_both, NULL,
+	{ "managed, refuses", map_both,
+	  "enable map2 map0 unmap0 unmap2 disable ", "", -EPROTO,
+	  .refuse = true },
+	{ "managed, cannot map", map_both,
 	  "enable map2 disable ", "", -ENOMEM, .fail_map = true },
-	{ "unmanaged", map_unmanaged, unmap_unmanaged,
-	  "enable map2 ", "remove unmap2 disable " },
-	{ "unmanaged, cannot map", map_unmanaged, unmap_unmanaged,
+	{ "unmanaged", map_unmanaged,
+	  "enable map2 ", "remove unmap2 disable ",
+	  .remove = unmap_unmanaged },
+	{ "unmanaged, cannot map", map_unmanaged,
 	  "enable map2 disable ", "", -ENOMEM, .fail_map = true },
-	{ "adopts", look_then_adopt, NULL,
+	{ "adopts", look_then_adopt,
 	  "enable map2 ", "remove unmap2 disable " },
-	{ "adopts, refuses", look_then_adopt, NULL,
+	{ "adopts, refuses", look_then_adopt,
 	  "enable map2 unmap2 disable ", "", -ENODEV, .refuse = true },
 };
 
@@ -345,8 +354,9 @@ static void object_of_assigned_bar(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ctx->shm->bar, 2);
 	KUNIT_EXPECT_EQ(test, ctx->shm->len, SZ_1M);
 	KUNIT_EXPECT_PTR_EQ(test, ctx->shm->addr, &ctx->memory[2]);
-	KUNIT_EXPECT_EQ(test, ctx->shm->phys_start, pci_resource_start(pdev, 2));
-	/* The device sees other addresses than the CPU, or this proves nothing */
+	KUNIT_EXPECT_EQ(test, ctx->shm->phys_start,
+			pci_resource_start(pdev, 2));
+	/* The device sees another address, or this would prove nothing. */
 	KUNIT_EXPECT_NE(test, ctx->shm->phys_start, pci_bus_address(pdev, 2));
 	KUNIT_EXPECT_TRUE(test, claimed(pdev, 2));
 	KUNIT_EXPECT_STREQ(test, pci_resource_n(pdev, 2)->child->name, NAME);
@@ -369,7 +379,7 @@ static void probe_fails_to_claim(struct kunit *test)
 	expect_clean(test);
 }
 
-/* The device goes while a driver has it, and comes back at the same addresses. */
+/* The device goes while a driver has it, and comes back where it was. */
 static void remove_and_rescan(struct kunit *test)
 {
 	struct bus_test *ctx = test->priv;
@@ -381,6 +391,7 @@ static void remove_and_rescan(struct kunit *test)
 	start = ctx->shm->phys_start;
 
 	clear_log(ctx);
+	ctx->probe = NULL;
 	pci_stop_and_remove_bus_device_locked(pdev);
 	KUNIT_EXPECT_STREQ(test, ctx->log, "remove unmap0 unmap2 disable ");
 	expect_clean(test);
@@ -390,7 +401,6 @@ static void remove_and_rescan(struct kunit *test)
 	ctx->pdev = NULL;
 	pci_dev_put(pdev);
 
-	ctx->probe = NULL;
 	pci_lock_rescan_remove();
 	pci_rescan_bus(ctx->bus);
 	pci_unlock_rescan_remove();
@@ -412,7 +422,7 @@ static void refuse_unusable_bars(struct kunit *test)
 		int slot, bar;
 	} bars[] = {
 		{ SLOT_BAD, 0 }, { SLOT_BAD, 2 },
-		/* The upper half of a 64-bit BAR, and one that does not exist */
+		/* Upper half of a 64-bit BAR, and one that does not exist */
 		{ SLOT_GOOD, 3 }, { SLOT_GOOD, 5 },
 	};
 	struct bus_test *ctx = test->priv;
@@ -422,8 +432,8 @@ static void refuse_unusable_bars(struct kunit *test)
 			pci_get_slot(ctx->bus, PCI_DEVFN(bars[i].slot, 0));
 
 		KUNIT_EXPECT_PTR_EQ(test, ERR_PTR(-ENXIO),
-				    pci_shmem_bar_map(pdev, bars[i].bar, 0, MEMREMAP_WB,
-						      NAME));
+				    pcim_shmem_bar_map(pdev, bars[i].bar, 0,
+						       MEMREMAP_WB, NAME));
 	}
 	KUNIT_EXPECT_STREQ(test, ctx->log, "");
 }
