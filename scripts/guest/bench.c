@@ -73,13 +73,6 @@ static void at_least(uint64_t *least, uint64_t val)
 
 /* The kernel */
 
-static bool has_1g_pages(void)
-{
-	static char buf[1 << 14];
-
-	return strstr(must_slurp("/proc/cpuinfo", buf, sizeof(buf)), " pdpe1gb") != NULL;
-}
-
 TEST(kernel)
 {
 	static const char * const ways[] = { "helper", "by_hand", "pcim_helper", "devm", "pcim_iomap_region" };

@@ -5,7 +5,7 @@
  * without huge pages all pieces are pages, and the same must hold.
  */
 
-#include "mapping.h"
+#include "leaves.h"
 
 #include <sys/prctl.h>
 
@@ -23,9 +23,11 @@
 #define WRITE_FAULTS(n)	0
 #endif
 
-/* The largest piece that this kernel inserts */
+/* The largest piece that this kernel inserts: the host knows if it has 1 GiB leaves */
 static size_t largest_piece(void)
 {
+	if (getenv("LEAVES"))
+		return PUD;
 	return access("/sys/kernel/mm/transparent_hugepage", F_OK) ? PAGE : PMD;
 }
 
@@ -605,6 +607,66 @@ TEST_F(faults, unbind)
 	munmap(ro, len);
 	munmap(moved, 2 * PMD);
 }
+
+/* Some GiB, in leaves of 1 GiB where there are such */
+
+#if __SIZEOF_LONG__ == 8
+FIXTURE(leaves) {
+	struct leaves leaves;
+};
+
+FIXTURE_SETUP(leaves)
+{
+	struct leaves *l = &self->leaves;
+
+	if (!is_bound(HIGH))
+		ASSERT_EQ(0, modprobe(DRIVER));
+	l->path = strdup(dev_path(HIGH, "shmem"));
+	l->fd = open(l->path, O_RDWR);
+	ASSERT_GE(l->fd, 0);
+	l->len = bar_size(HIGH);
+	ASSERT_TRUE(open_leaves(l));
+}
+
+FIXTURE_TEARDOWN(leaves)
+{
+	munmap(self->leaves.pages, self->leaves.len);
+	close(self->leaves.fd);
+}
+
+TEST_F(leaves, split)
+{
+	EXPECT_TRUE(split_leaves(&self->leaves));
+}
+
+TEST_F(leaves, keep)
+{
+	EXPECT_TRUE(keep_leaves(&self->leaves));
+}
+
+#ifdef __x86_64__
+TEST_F(leaves, split_while_touched)
+{
+	EXPECT_TRUE(split_while_touched(&self->leaves));
+}
+#endif
+
+static bool unbind_and_bind(void)
+{
+	if (unbind_driver(HIGH))
+		return false;
+	usleep(500);
+	if (bind_driver(HIGH))
+		return false;
+	usleep(2000);
+	return true;
+}
+
+TEST_F(leaves, split_while_unbound)
+{
+	EXPECT_TRUE(split_while_taken(&self->leaves, 50, unbind_and_bind));
+}
+#endif
 
 /* BARs without room for a large piece */
 

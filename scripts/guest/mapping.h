@@ -43,6 +43,14 @@ static long faults(void)
 	return use.ru_minflt;
 }
 
+/* Has the processor 1 GiB pages?  x86 only */
+static bool has_1g_pages(void)
+{
+	static char buf[1 << 14];
+
+	return strstr(must_slurp("/proc/cpuinfo", buf, sizeof(buf)), " pdpe1gb") != NULL;
+}
+
 static uint64_t bar_size(const char *dev)
 {
 	uint64_t start, end;

@@ -210,6 +210,11 @@ class Kernel:
         with open(os.path.join(self.dir, "include/generated/utsversion.h"), encoding="ascii") as file:
             return re.search('"(.*)"', file.read())[1]
 
+    def source_has(self, path, text):
+        """A set alone has not all that the series has."""
+        with open(os.path.join(self.dir, "source", path), encoding="utf-8") as file:
+            return text in file.read()
+
     def missing(self):
         """What is missing to boot it, or None"""
         if not os.path.exists(os.path.join(self.dir, ".built")):
