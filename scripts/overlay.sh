@@ -121,6 +121,16 @@ case $(grep -cE 'bin_size\)|\*(read|mmap)\).*const struct bin_attribute' include
 *)	die "$src has a <linux/sysfs.h> that is neither like 6.12's nor like 7.3's" ;;
 esac
 
+# can_split_1g: can mm of this tree split and move leaves of 1 GiB, and does it make none
+# where the processor has none?  A tree without its sources is taken for one that cannot.
+can_split_1g() {
+	grep -qs 'split_huge_pud(vma' mm/huge_memory.c &&
+		grep -qs has_transparent_pud_hugepage mm/huge_memory.c &&
+		sed -n '/^static pud_t \*get_old_pud/,/^}/p' mm/mremap.c | grep -qE 'pud_(trans_huge|leaf)'
+}
+
+can_split_1g || sed -i '/CONFIG_ARCH_SUPPORTS_PUD_PFNMAP/,/^$/d' samples/pci/ivshmem_sample.c
+
 echo >> drivers/pci/Kconfig
 append PCI_SHMEM_BAR drivers/pci/Kconfig
 append PCI_SHMEM_BAR drivers/pci/Makefile
