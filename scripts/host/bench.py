@@ -29,6 +29,20 @@ def read(*paths):
     return counts
 
 
+def bytes_of(size):
+    return int(size[:-1]) * BYTES[size[-1]]
+
+
+def sizes_of(counts):
+    """Of the mappings, from the smallest on"""
+    return sorted({name.split(".")[1] for name in counts if name.endswith(".read.all")}, key=bytes_of)
+
+
+def digits_of(limit):
+    """Two behind the first of a limit, at least three"""
+    return max(3, 2 - math.floor(math.log10(limit)))
+
+
 def limits(counts):
     """(what, how much it is, how much it may be)"""
     def kernel(way, size, pages="1G"):
@@ -48,12 +62,21 @@ def limits(counts):
     for how in "read", "write":
         yield (f"mmap(), {how} each of its pages and munmap() of 64 MiB, to resource2_wc",
                together("sample", how) / together("resource2_wc", how), 0.15)
+    yield ("mmap(), read a word every 2 MiB and munmap() of 64 GiB, to resource2_wc",
+           counts["sample.64G.sparse"] / counts["resource2_wc.64G.sparse"], 0.0005)
+    yield ("read each page of 1 GiB or more for the first time, to once more",
+           max(counts[f"sample.{size}.read.touch"] / counts[f"sample.{size}.read.again"]
+               for size in ("1G", "8G", "64G")), 1.10)
+    yield ("mmap(), read each page and munmap() of 2 MiB or more, to resource2_wc",
+           max(counts[f"sample.{size}.read.all"] / counts[f"resource2_wc.{size}.read.all"]
+               for size in sizes_of(counts) if bytes_of(size) >= 2 << 20), 1.00)
 
 
 def check(results, counts):
     try:
         for what, ratio, limit in limits(counts):
-            results.check(f"{what}: {ratio:.3f} of {limit:.2f}", round(ratio, 3) <= limit)
+            digits = digits_of(limit)
+            results.check(f"{what}: {ratio:.{digits}f} of {limit}", round(ratio, digits) <= limit)
     except KeyError as missing:
         results.check("all is measured", False, f"{missing} is missing")
 
@@ -119,10 +142,13 @@ def user_table(counts):
         line("`munmap()`", "8G.read.munmap"),
         line("together", "8G.read.all"),
         line("faults", "8G.read.faults"),
+        line("64 GiB: together", "64G.read.all"),
+        line("faults", "64G.read.faults"),
+        line("a word every 2 MiB instead", "64G.sparse"),
         line("`read()` of 16 MiB", "read()"),
         line("`write()` of 16 MiB", "write()"))
     yield ""
-    yield (f"Unbinding the sample takes {number(counts['sample.unbind'])} with 8 GiB mapped and touched, "
+    yield (f"Unbinding the sample takes {number(counts['sample.unbind'])} with 64 GiB mapped and touched, "
            f"{number(counts['nothing.unbind'])} with nothing mapped.")
 
 
@@ -135,7 +161,8 @@ def text_table(counts):
 
 def limit_table(counts):
     yield from rows(["asserted", "is", "at most"], *(
-        [what, f"{ratio:.3f}", f"{limit:.2f}"] for what, ratio, limit in limits(counts)))
+        [what, f"{ratio:.{digits_of(limit)}f}", f"{limit:.{digits_of(limit) - 1}f}"]
+        for what, ratio, limit in limits(counts)))
     yield ""
     yield ("By hand, mapping 64 GiB costs "
            f"{ratio_of(counts['kernel.1G.64G.by_hand'], counts['kernel.1G.16M.by_hand'])} times what 16 MiB cost.")
@@ -157,10 +184,9 @@ def cover(counts):
 
 
 def plot(counts):
-    sizes = {name.split(".")[1] for name in counts if name.endswith(".read.all")}
-    for length, size in sorted((int(size[:-1]) * BYTES[size[-1]], size) for size in sizes):
-        yield " ".join([str(length), *(str(counts.get(f"{what}.{size}.read.all", "?"))
-                                       for what in ("sample", "resource2_wc", "tmpfs"))])
+    for size in sizes_of(counts):
+        yield " ".join([str(bytes_of(size)), *(str(counts.get(f"{what}.{size}.read.all", "?"))
+                                               for what in ("sample", "resource2_wc", "tmpfs"))])
 
 
 def same(one, other, slack):
