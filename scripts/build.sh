@@ -13,7 +13,7 @@ case $name in
 plain|debug)
 	parts=(x86_64 pc tests drm vfio "$name") ;;
 set)
-	parts=(x86_64 pc tests drm plain) ;;
+	parts=(x86_64 pc tests drm vfio plain) ;;
 kcsan)
 	parts=(x86_64 pc tests kcsan) ;;
 overlay)
