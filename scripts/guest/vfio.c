@@ -123,7 +123,7 @@ TEST_F(vfio, dma_map)
 	struct leaves *l = &self->leaves;
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-		.iova = PUD, .size = l->len - 2 * PMD,
+		.iova = 64 * PUD, .size = l->len - 2 * PMD,	/* behind what is reserved */
 	};
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap), .iova = map.iova, .size = map.size,
