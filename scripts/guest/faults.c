@@ -669,6 +669,25 @@ TEST_F(leaves, split_while_unbound)
 }
 #endif
 
+#ifdef __x86_64__
+/* mm's own test of such mappings; what it says goes to the console. */
+TEST_F(leaves, selftest_pfnmap)
+{
+	char *argv[] = { "/pfnmap", "--", (char *)self->leaves.path, NULL };
+	int status = -1, console = open("/dev/console", O_WRONLY);
+	pid_t pid = fork();
+
+	if (!pid) {
+		dup2(console, STDOUT_FILENO);
+		dup2(console, STDERR_FILENO);
+		execve(argv[0], argv, NULL);
+		_exit(127);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+}
+#endif
+
 /* BARs without room for a large piece */
 
 FIXTURE(short_bar) {

@@ -26,6 +26,11 @@ mkdir -p "$root"/{bin,dev,proc,sys}
 	-idirafter "$nolibc/include/uapi" -D__user= \
 	"$top/scripts/guest/$program.c" -lgcc -o "$root/init"
 [ "$cc" != gcc ] || cp /bin/busybox "$root/bin"
+# mm's own test, on the sample
+if [ "$program" = faults ] && [ "$cc" = gcc ]; then
+	gcc -O2 -static -D_GNU_SOURCE -Wno-format-security -I"$nolibc/tools/testing/selftests" \
+		-I"$nolibc/tools/include/uapi" "$nolibc"/tools/testing/selftests/mm/{pfnmap,vm_util}.c -o "$root/pfnmap"
+fi
 for module in claim timing; do
 	[ ! -e "$kernel/$module/$module.ko" ] || cp "$kernel/$module/$module.ko" "$root"
 done
