@@ -13,6 +13,7 @@
 #define MANY_HEADS	10000000
 #define RAM_HEADER	44	/* offset of ram_header_offset in struct qxl_rom */
 #define RAM_HEADER_SIZE	5412
+#define IO_MEMSLOT_ADD	8	/* port of BAR 3 */
 
 static const struct driver {
 	const char *name;
@@ -657,6 +658,108 @@ TEST_F(qxl, two_cards)
 	ASSERT_TRUE(seen_on("card2", &other, 17));
 	hide(&other);
 	ASSERT_EQ(0, bind(&self->dev, "bind"));
+}
+
+/*
+ * Stop a device until it is reset: QEMU takes a memory slot that is not there for a bug in
+ * the guest, and then does nothing of what it is told
+ */
+static bool stop_card(const struct dev *dev)
+{
+	char path[80];
+	bool done;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource3", dev->bdf);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return false;
+	done = write_at(fd, "\xff", 1, IO_MEMSLOT_ADD) == 1;
+	close(fd);
+	return done;
+}
+
+/* A client that draws until it cannot; @done counts */
+static pid_t draw_on(const struct screen *s, volatile int *done)
+{
+	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = s->fb };
+	pid_t pid = fork();
+
+	if (!pid) {
+		while (!ioctl(s->fd, DRM_IOCTL_MODE_DIRTYFB, &dirty))
+			++*done;
+		_exit(errno == ENODEV ? 0 : errno);
+	}
+	return pid;
+}
+
+/* Does it stand still for two seconds, within a minute? */
+static bool stands_still(const volatile int *done)
+{
+	for (int i = 0, last = -1, same = 0; i < 600; i++) {
+		same = *done == last ? same + 1 : 0;
+		last = *done;
+		if (same == 20)
+			return true;
+		usleep(100000);
+	}
+	return false;
+}
+
+/* Has @pid ended, and well, within some seconds? */
+static bool ends(pid_t pid)
+{
+	int status;
+
+	for (int i = 0; i < 200; i++) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFEXITED(status) && !WEXITSTATUS(status);
+		usleep(100000);
+	}
+	return false;
+}
+
+static bool unbinds_soon(const struct dev *dev)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(-bind(dev, "unbind"));
+	return ends(pid);
+}
+
+/* One card does not answer, and a client waits for it: no unbind does, of either */
+TEST_F(qxl, stuck_card)
+{
+	volatile int *done;
+	struct screen s;
+	struct dev cards[2];
+	pid_t pid;
+
+	if (!find_nth(&cards[1], &qxl, 1))
+		SKIP(return, "one card only");
+	cards[0] = self->dev;
+	done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, done);
+	for (int first = 1; first >= 0; first--) {
+		*done = 0;
+		ASSERT_TRUE(show(&cards[0], &s, 18 + first));
+		pid = draw_on(&s, done);
+		for (int i = 0; i < 600 && *done < 2; i++)
+			usleep(100000);
+		ASSERT_LE(2, *done);
+		ASSERT_TRUE(stop_card(&cards[0]));
+		ASSERT_TRUE(stands_still(done));
+
+		ASSERT_TRUE(unbinds_soon(&cards[first]));
+		ASSERT_TRUE(unbinds_soon(&cards[!first]));
+		ASSERT_TRUE(ends(pid));
+		hide(&s);
+		/* Binding resets it */
+		for (int i = 0; i < 2; i++)
+			ASSERT_EQ(0, bind(&cards[i], "bind"));
+		ASSERT_TRUE(draws(&cards[0], 20 + first));
+	}
 }
 
 /* What had the screen before is gone */

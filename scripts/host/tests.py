@@ -467,7 +467,7 @@ DRM_BOOTS = {
     "qxl-vesa": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"),
                         "vga=0x317 firstfb=vesadrm"),
     "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend")),
-    "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards"}),
+    "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards", "qxl.stuck_card"}),
     "qxl-port": DrmBoot(["pcie-root-port,id=rp1,chassis=1,slot=1",
                          "pcie-root-port,id=rp2,chassis=2,slot=2,mem-reserve=192M",
                          "qxl,id=card,bus=rp1"],
