@@ -10,6 +10,8 @@
 #include <drm/drm_mode.h>
 #include <drm/qxl_drm.h>
 
+#include "drm_uses.h"
+
 #define MANY_HEADS	10000000
 #define RAM_HEADER	44	/* offset of ram_header_offset in struct qxl_rom */
 #define RAM_HEADER_SIZE	5412
@@ -330,7 +332,10 @@ static bool draws(const struct dev *dev, int seed)
 struct user {
 	struct screen screen;
 	struct drm_qxl_alloc_surf surf;
+	struct plane plane;
+	uint32_t vram_handle;
 	volatile uint32_t *vram;
+	volatile uint32_t *dmabuf;	/* the same object */
 	volatile int *done;	/* how often the client has used everything */
 	pid_t pid;
 };
@@ -363,6 +368,10 @@ static bool use_all(const struct user *u, uint32_t cursor, int i)
 	gem.handle = alloc.handle;
 	return !ioctl(u->screen.fd, DRM_IOCTL_GEM_CLOSE, &gem) && use_surface(u) &&
 	       !ioctl(u->screen.fd, DRM_IOCTL_MODE_CURSOR2, &c) &&
+	       use_dumb(u->screen.fd) && use_prime(u->screen.fd, u->vram_handle) &&
+	       exec_fill(u->screen.fd, 0) && exec_fill(u->screen.fd, u->surf.handle) &&
+	       flip(u->screen.fd, u->screen.crtc, u->screen.fb) &&
+	       commit(u->screen.fd, &u->plane, u->screen.fb) &&
 	       !ioctl(u->screen.fd, DRM_IOCTL_MODE_DIRTYFB, &dirty);
 }
 
@@ -371,7 +380,7 @@ static bool start_on(const char *card, const struct dev *dev, struct user *u, in
 	struct drm_mode_create_dumb cursor = { .width = 64, .height = 64, .bpp = 32 };
 	struct drm_qxl_alloc alloc = { .size = VRAM_SIZE };
 	struct drm_qxl_map map = { 0 };
-	int fd;
+	int fd, dmabuf;
 
 	if (!show(dev, &u->screen, seed) || !seen_on(card, &u->screen, seed))
 		return false;
@@ -387,6 +396,15 @@ static bool start_on(const char *card, const struct dev *dev, struct user *u, in
 		return false;
 	u->vram[0] = seed;
 
+	u->vram_handle = alloc.handle;
+	dmabuf = export(fd, alloc.handle);
+	if (dmabuf < 0)
+		return false;
+	u->dmabuf = mmap(NULL, VRAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
+	close(dmabuf);
+	if (u->dmabuf == MAP_FAILED || u->dmabuf[0] != (uint32_t)seed)
+		return false;
+
 	/* Used, so that the device knows it */
 	u->surf = (struct drm_qxl_alloc_surf) {
 		.format = 32, .width = 64, .height = 64, .stride = 256,
@@ -394,7 +412,8 @@ static bool start_on(const char *card, const struct dev *dev, struct user *u, in
 	if (ioctl(fd, DRM_IOCTL_QXL_ALLOC_SURF, &u->surf) || !use_surface(u))
 		return false;
 
-	if (ioctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &cursor))
+	if (ioctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &cursor) ||
+	    !find_plane(fd, u->screen.fb, &u->plane))
 		return false;
 
 	u->done = mmap(NULL, sizeof(*u->done), PROT_READ | PROT_WRITE,
@@ -428,11 +447,16 @@ static bool is_dead(const struct user *u)
 	int fd = u->screen.fd;
 
 	u->vram[1] = 0x12345678;
+	u->dmabuf[2] = 0x12345678;
 	((uint32_t *)u->screen.map)[1] = 0x12345678;
 	return ioctl(fd, DRM_IOCTL_MODE_DIRTYFB, &dirty) == -1 && errno == ENODEV &&
 	       ioctl(fd, DRM_IOCTL_QXL_GETPARAM, &param) == -1 && errno == ENODEV &&
 	       ioctl(fd, DRM_IOCTL_QXL_ALLOC, &alloc) == -1 && errno == ENODEV &&
 	       ioctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) == -1 && errno == ENODEV &&
+	       export(fd, u->vram_handle) == -1 && errno == ENODEV &&
+	       !exec_fill(fd, 0) && errno == ENODEV &&
+	       !flip(fd, u->screen.crtc, u->screen.fb) && errno == ENODEV &&
+	       !commit(fd, &u->plane, u->screen.fb) && errno == ENODEV &&
 	       u->vram[1] == 0x12345678;
 }
 
@@ -447,6 +471,7 @@ static bool stopped(const struct user *u)
 static void stop(struct user *u)
 {
 	munmap((void *)u->vram, VRAM_SIZE);
+	munmap((void *)u->dmabuf, VRAM_SIZE);
 	munmap((void *)u->done, sizeof(*u->done));
 	hide(&u->screen);
 }
@@ -829,6 +854,118 @@ TEST_F(qxl, hostile_rom)
 		ASSERT_EQ(i < ARRAY_SIZE(bad) ? 0 : self->bars, claims(&self->dev));
 	}
 	close(fd);
+}
+
+#define ROM_MONITORS	32	/* where the ROM has the client's monitors: their CRC comes first */
+#define NUM_MONITORS	64
+#define IO_UPDATE_IRQ	3
+
+struct monitor {
+	uint32_t left, width, height;
+};
+
+/* The kernel's crc32(0, ...) */
+static uint32_t crc32(const void *p, size_t len)
+{
+	const uint8_t *byte = p;
+	uint32_t crc = 0;
+
+	while (len--) {
+		crc ^= *byte++;
+		for (int i = 0; i < 8; i++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+	}
+	return crc;
+}
+
+/* Have the ROM say that there is a client with these monitors */
+static bool poke_monitors(volatile uint32_t *rom, const struct monitor *monitors, int count)
+{
+	uint32_t words[1 + 1 + 4 * NUM_MONITORS] = { 0, count };
+	uint32_t *head = &words[2];
+
+	for (int i = 0; i < count; i++, head += 4) {
+		head[1] = monitors[i].left;
+		head[2] = monitors[i].height;
+		head[3] = monitors[i].left + monitors[i].width;
+	}
+	words[0] = crc32(&words[1], sizeof(words) - 4);
+	for (unsigned int i = 0; i < ARRAY_SIZE(words); i++)
+		if (rom[ROM_MONITORS + i] != words[i] &&
+		    !poke_rom(&rom[ROM_MONITORS + i], words[i]))
+			return false;
+	return true;
+}
+
+/* How many connectors are connected; and, unless the client says so, are none moved? */
+static int connected(const struct dev *dev, const struct monitor *monitors, int count, bool *right)
+{
+	uint32_t conns[8];
+	struct drm_mode_card_res res = {
+		.connector_id_ptr = (uintptr_t)conns, .count_connectors = 8,
+	};
+	int n = 0, fd = open_card(dev);
+
+	*right = !ioctl(fd, DRM_IOCTL_MODE_GETRESOURCES, &res) && res.count_connectors == 4;
+	for (int i = 0; *right && i < 4; i++) {
+		struct drm_mode_get_connector c = { .connector_id = conns[i] };
+		uint64_t x = -1, y = -1;
+
+		*right = !ioctl(fd, DRM_IOCTL_MODE_GETCONNECTOR, &c) &&
+			 find_prop(fd, conns[i], DRM_MODE_OBJECT_CONNECTOR, "suggested X", &x) &&
+			 find_prop(fd, conns[i], DRM_MODE_OBJECT_CONNECTOR, "suggested Y", &y) &&
+			 x == (i < count ? monitors[i].left : 0) && !y;
+		n += c.connection == 1;
+	}
+	close(fd);
+	return n;
+}
+
+/* A SPICE client with one monitor, then with two */
+TEST_F(qxl, client)
+{
+	static const struct monitor monitors[] = { { 16, 800, 600 }, { 816, 640, 480 } };
+	volatile uint32_t *rom, *ram;
+	bool right = false;
+	char path[80];
+	int fd[3], n = 0;
+
+	ASSERT_EQ(0, bind(&self->dev, "unbind"));
+	for (int bar = 0; bar < 4; bar += bar ? 1 : 2) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d", self->dev.bdf, bar);
+		fd[bar ? bar - 1 : 0] = open(path, O_RDWR);
+	}
+	/* Before the driver has them: it would not share them after */
+	rom = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd[1], 0);
+	ASSERT_NE(MAP_FAILED, rom);
+	ram = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd[0], rom[RAM_HEADER / 4]);
+	ASSERT_NE(MAP_FAILED, ram);
+
+	ASSERT_TRUE(poke_monitors(rom, monitors, 1));
+	ASSERT_EQ(0, bind(&self->dev, "bind"));
+	ASSERT_EQ(1, connected(&self->dev, monitors, 1, &right));
+	ASSERT_TRUE(right);
+	ASSERT_TRUE(draws(&self->dev, 22));
+
+	ASSERT_TRUE(poke_monitors(rom, monitors, 2));
+	ram[1] |= 1 << 5;	/* int_pending, client_monitors_config */
+	ASSERT_EQ(1, write_at(fd[2], "", 1, IO_UPDATE_IRQ));
+	for (int i = 0; i < 50 && n != 2; i++) {
+		usleep(100000);
+		n = connected(&self->dev, monitors, 2, &right);
+	}
+	ASSERT_EQ(2, n);
+	ASSERT_TRUE(right);
+
+	ASSERT_EQ(0, bind(&self->dev, "unbind"));
+	ASSERT_TRUE(poke_monitors(rom, NULL, 0));
+	munmap((void *)rom, 4096);
+	munmap((void *)ram, 4096);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+	ASSERT_EQ(0, bind(&self->dev, "bind"));
+	ASSERT_EQ(1, connected(&self->dev, NULL, 0, &right));
+	ASSERT_TRUE(draws(&self->dev, 23));
 }
 
 /* A RAM header that ends where the BAR does is fine, though not where QEMU has it */

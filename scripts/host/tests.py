@@ -445,7 +445,7 @@ class Screen:
 
 def qxl(*tests):
     return {"qxl." + test for test in (
-        "claims", "picture", "rebind", "open_fd", "remove", "hostile_rom") + tests}
+        "claims", "picture", "rebind", "open_fd", "remove", "hostile_rom", "client") + tests}
 
 
 class DrmBoot(NamedTuple):
