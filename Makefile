@@ -22,10 +22,10 @@ SOAK = tools:check:soak disk:20 fetch apply \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	boot:debug:stress:100 boot:debug:hotplug:50 boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot trees
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing trees
 
 .PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch ways sending each sets mails static shellcheck judges badinput kunit drm bench trees clean
+	sync checkpatch ways sending each sets failing mails static shellcheck judges badinput kunit drm bench trees clean
 
 help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
@@ -45,6 +45,7 @@ help:
 	@echo 'make sending     the mails of all sets, read by b4, checkpatch and git send-email'
 	@echo 'make each        does every commit compile alone, without a new warning?'
 	@echo 'make sets        does each set apply, compile, boot and pass without the others?'
+	@echo 'make failing     is each commit of the qxl set clean when probe fails?'
 	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make judges      do the scripts that judge the tests see a failure?'
@@ -105,6 +106,9 @@ shellcheck judges:
 
 sets:
 	@scripts/run.sh tools:check disk:9 fetch apply sets sets:boot
+
+failing:
+	@scripts/run.sh tools:check disk:9 fetch apply failing
 
 export:
 	@scripts/export.sh

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Is each commit of the qxl set clean when probe fails late?  The kernel of a commit is built and
+# booted with more heads than the device has memory for; the last thing the guest is asked for is
+# that nothing stays claimed, enabled or complained of.
+#
+# usage: failing.sh [FIRST [LAST]]: only these, by number in the set
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/sets.sh"
+
+need_tree
+work=$build/sets		# and its kernel, which sets.sh builds for each set
+mkdir -p "$work"
+read_sets "$tree"
+
+if [ ! -e "$work/linux/.git" ]; then
+	plain_git worktree prune
+	plain_git worktree add -q --detach "$work/linux" pristine
+fi
+
+number=0
+while read -r commit subject; do
+	number=$((number + 1))
+	[ "$number" -ge "${1:-1}" ] && [ "$number" -le "${2:-$number}" ] || continue
+	log=$work/failing-$number.log
+	plain_git -C "$work/linux" checkout -q -f --detach "$commit"
+	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$log" 2>&1; then
+		not_ok "$number $subject # does not build, see $log"
+	elif PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set drm qxl-heads > "$log" 2>&1; then
+		ok "$number $subject"
+	else
+		not_ok "$number $subject"
+		sed 's/^/    /' "$log" | grep -E 'not ok|kernel says' || true
+	fi
+done < <(plain_git log --reverse --format='%h %s' "${set_begin[qxl]}..${set_end[qxl]}")
+totals
