@@ -21,7 +21,7 @@ fi
 number=0
 while read -r commit subject; do
 	number=$((number + 1))
-	[ "$number" -ge "${1:-1}" ] && [ "$number" -le "${2:-$number}" ] || continue
+	if [ "$number" -lt "${1:-1}" ] || [ "$number" -gt "${2:-$number}" ]; then continue; fi
 	log=$work/failing-$number.log
 	plain_git -C "$work/linux" checkout -q -f --detach "$commit"
 	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$log" 2>&1; then
