@@ -14,6 +14,8 @@
 
 #define MANY_HEADS	10000000
 #define RAM_HEADER	44	/* offset of ram_header_offset in struct qxl_rom */
+#define N_SURFACES	52
+#define SLOTS		64	/* four bytes, the last two of them widths in bits */
 #define RAM_HEADER_SIZE	5412
 #define IO_MEMSLOT_ADD	8	/* port of BAR 3 */
 
@@ -704,10 +706,13 @@ static bool stop_card(const struct dev *dev)
 	return done;
 }
 
-/* A client that draws until it cannot; @done counts */
-static pid_t draw_on(const struct screen *s, volatile int *done)
+/* A client that draws that many lines until it cannot; @done counts */
+static pid_t draw_on(const struct screen *s, int lines, volatile int *done)
 {
-	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = s->fb };
+	struct drm_clip_rect clip = { .x2 = 16, .y2 = lines };
+	struct drm_mode_fb_dirty_cmd dirty = {
+		.fb_id = s->fb, .clips_ptr = (uintptr_t)&clip, .num_clips = 1,
+	};
 	pid_t pid = fork();
 
 	if (!pid) {
@@ -753,7 +758,10 @@ static bool unbinds_soon(const struct dev *dev)
 	return ends(pid);
 }
 
-/* One card does not answer, and a client waits for it: no unbind does, of either */
+/*
+ * One card does not answer, and a client waits for it: no unbind does, of either.  With pieces
+ * as high as the screen, the client waits for memory, with small ones for room in the ring.
+ */
 TEST_F(qxl, stuck_card)
 {
 	volatile int *done;
@@ -769,7 +777,7 @@ TEST_F(qxl, stuck_card)
 	for (int first = 1; first >= 0; first--) {
 		*done = 0;
 		ASSERT_TRUE(show(&cards[0], &s, 18 + first));
-		pid = draw_on(&s, done);
+		pid = draw_on(&s, first ? 8 : s.mode.vdisplay, done);
 		for (int i = 0; i < 600 && *done < 2; i++)
 			usleep(100000);
 		ASSERT_LE(2, *done);
@@ -827,31 +835,42 @@ static bool poke_rom(volatile uint32_t *p, uint32_t val)
 
 TEST_F(qxl, hostile_rom)
 {
-	const uint32_t bad[] = {
-		self->dev.len[0] - RAM_HEADER_SIZE + 1, self->dev.len[0] - 4096,
-		self->dev.len[0], 0xffffff00,
+	const struct {
+		int word;
+		uint32_t value;
+	} bad[] = {
+		{ RAM_HEADER / 4, self->dev.len[0] - RAM_HEADER_SIZE + 1 },
+		{ RAM_HEADER / 4, self->dev.len[0] - 4096 },
+		{ RAM_HEADER / 4, self->dev.len[0] },
+		{ RAM_HEADER / 4, 0xffffff00 },
+		{ N_SURFACES / 4, 0 },
+		{ SLOTS / 4, 0xffff0000 },	/* widths of 255 bits each */
 	};
 	volatile uint32_t *rom;
+	uint32_t good = 0;
 	char path[80];
-	uint32_t good;
-	int fd;
+	int fd, last = ARRAY_SIZE(bad);
 
 	ASSERT_EQ(0, bind(&self->dev, "unbind"));
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource2", self->dev.bdf);
 	fd = open(path, O_RDONLY);
 	ASSERT_LE(0, fd);
-	for (unsigned int i = 0; i <= ARRAY_SIZE(bad); i++) {
+	for (int i = 0; i <= last; i++) {
 		rom = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
 		ASSERT_NE(MAP_FAILED, rom);
-		if (!i)
-			good = rom[RAM_HEADER / 4];
-		ASSERT_TRUE(poke_rom(&rom[RAM_HEADER / 4], i < ARRAY_SIZE(bad) ? bad[i] : good));
+		if (i && (i == last || bad[i].word != bad[i - 1].word))
+			ASSERT_TRUE(poke_rom(&rom[bad[i - 1].word], good));
+		if (i < last) {
+			if (!i || bad[i].word != bad[i - 1].word)
+				good = rom[bad[i].word];
+			ASSERT_TRUE(poke_rom(&rom[bad[i].word], bad[i].value));
+		}
 		munmap((void *)rom, 4096);
 
-		ASSERT_EQ(i < ARRAY_SIZE(bad) ? -ENODEV : 0, bind(&self->dev, "bind"));
-		ASSERT_EQ(i == ARRAY_SIZE(bad), attr_num(&self->dev, "enable"));
-		ASSERT_EQ(i < ARRAY_SIZE(bad) ? 0 : self->bars, claims(&self->dev));
+		ASSERT_EQ(i < last ? -ENODEV : 0, bind(&self->dev, "bind"));
+		ASSERT_EQ(i == last, attr_num(&self->dev, "enable"));
+		ASSERT_EQ(i < last ? 0 : self->bars, claims(&self->dev));
 	}
 	close(fd);
 }
