@@ -751,11 +751,15 @@ static bool ends(pid_t pid)
 
 static bool unbinds_soon(const struct dev *dev)
 {
+	uint64_t begin = now_ms();
 	pid_t pid = fork();
+	bool ended;
 
 	if (!pid)
 		_exit(-bind(dev, "unbind"));
-	return ends(pid);
+	ended = ends(pid);
+	say("# unbind: %d ms\n", (int)(now_ms() - begin));
+	return ended;
 }
 
 /*
