@@ -22,12 +22,13 @@ SOAK = tools:check:soak disk:20 fetch apply \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	boot:debug:stress:100 boot:debug:hotplug:50 boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing trees
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing litmus trees
 
-.PHONY: help boot check soak mutate fetch apply build export \
-	sync checkpatch ways sending each sets failing mails static shellcheck judges badinput kunit drm bench trees clean
+.PHONY: help try boot check soak mutate fetch apply build export \
+	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench trees clean
 
 help:
+	@echo 'make try         test the sample on a kernel of Debian that is built already: KERNEL=6.12'
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
 	@echo 'make check       boot, and all tests below down to bench'
 	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees'
@@ -61,6 +62,10 @@ help:
 	@echo 'ACCEL=kvm        boot with KVM instead of TCG'
 	@echo 'SEED=N           repeat a test with the memory contents of an earlier one'
 	@echo 'LIMIT=N          give up on a guest that has said nothing for N seconds'
+
+# try or try-VERSION
+try:
+	@scripts/run.sh tools:try disk:2 build:try$(KERNEL:%=-%) boot:try$(KERNEL:%=-%):sample
 
 boot:
 	@scripts/run.sh $(BOOT)

@@ -10,6 +10,8 @@ conf=$top/scripts/configs
 modules=("$top/scripts/guest/claim")
 
 case $name in
+try|try-*)
+	exec "$top/scripts/try.sh" "$name" ;;
 plain|debug)
 	parts=(x86_64 pc tests drm vfio "$name") ;;
 set)
@@ -23,7 +25,7 @@ i386)
 arm64|riscv64|ppc64)
 	parts=(tests builtin "$name") ;;
 *)
-	die "no kernel of that name: plain, debug, set, kcsan, overlay, i386, arm64, riscv64 or ppc64" ;;
+	die "no kernel of that name: plain, debug, set, kcsan, overlay, i386, arm64, riscv64, ppc64 or try" ;;
 esac
 
 fragments=()

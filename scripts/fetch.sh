@@ -2,6 +2,9 @@
 # Put a pristine Linux 7.3 into build/linux, a git repository with the tag
 # "pristine".  It comes from Debian's package, or from KERNEL_SRC=: a git tree
 # (its HEAD) or an extracted tarball, neither of which is changed.
+#
+# "fetch.sh testing" puts only what the guests' programs and judge.py take from it into
+# build/testing, if there is no build/linux, for tests of kernels that are built already.
 . "$(dirname "$0")/lib/common.sh"
 . "$top/scripts/lib/debian.sh"
 
@@ -31,8 +34,8 @@ find_version() {
 	die "the mirror has no $package (or does not answer): set KERNEL_SRC="
 }
 
-from_debian() {
-	local deb version
+get_deb() {
+	local version
 
 	deb=$(find_deb "$package" "$build")
 	if [ -z "$deb" ]; then
@@ -49,9 +52,31 @@ from_debian() {
 		rm -f "$deb"
 		die "${deb##*/} has the wrong checksum and was removed: run this again"
 	fi
+}
 
+from_debian() {
+	local deb
+
+	get_deb
 	unpack "$package" "$deb" "$new"
-	import "$new" "$package $version"
+	import "$new" "$package $(dpkg-deb -f "$deb" Version)"
+}
+
+fetch_testing() {
+	local deb files=(include/uapi tools/include/nolibc tools/testing/kunit
+		tools/testing/selftests/kselftest.h tools/testing/selftests/kselftest_harness.h)
+
+	[ ! -e "$tree/.git" ] && [ ! -e "$build/testing" ] || return 0
+	rm -rf "$build/testing.new"
+	if [ -n "${KERNEL_SRC:-}" ]; then
+		check_version "$KERNEL_SRC"
+		mkdir -p "$build/testing.new"
+		tar -c -C "$KERNEL_SRC" "${files[@]}" | tar -x -C "$build/testing.new"
+	else
+		get_deb
+		unpack "$package" "$deb" "$build/testing.new" "${files[@]}"
+	fi
+	mv "$build/testing.new" "$build/testing"
 }
 
 check_version() {
@@ -85,6 +110,12 @@ from_user() {
 	fi
 }
 
+mkdir -p "$build"
+if [ "${1:-}" = testing ]; then
+	fetch_testing
+	exit
+fi
+
 origin=${KERNEL_SRC:-$package}
 if [ -e "$tree/.git" ]; then
 	was=$(git -C "$tree" config pci-shmem-bar.origin || true)
@@ -93,7 +124,6 @@ if [ -e "$tree/.git" ]; then
 	exit 0
 fi
 
-mkdir -p "$build"
 rm -rf "$new"		# of a run that was killed
 if [ -n "${KERNEL_SRC:-}" ]; then
 	from_user "$KERNEL_SRC"

@@ -2,7 +2,8 @@
 # Lay the helper and its sample over a kernel tree the patches do not apply to,
 # and wire them up: overlay.sh SRC DEST.  SRC is only read.  DEST is made: a work
 # tree with a new branch pci-shmem-bar if SRC is a git tree, or else a copy.
-# What SRC lacks comes from compat/, or SRC is refused.
+# What SRC lacks comes from compat/, or SRC is refused.  For a kernel that is built
+# already, there is module.sh.
 . "$(dirname "$0")/lib/common.sh"
 
 [ $# = 2 ] || die "usage: overlay.sh SRC DEST"
@@ -48,10 +49,6 @@ else
 fi
 cd "$dest"
 
-has() {
-	grep -rqw -e "$1" include/linux
-}
-
 # added OPTION FILE: what the patch that adds OPTION adds to FILE
 added() {
 	local patch
@@ -84,42 +81,28 @@ for file in "${files[@]}"; do
 	install -D -m 644 "$overlay/$file" "$file"
 done
 
-# What the tree must have: headers, of which compat/ has some, and these.
-while read -r file; do
-	[ -e "$file" ] || files+=("$file")
-	[ -e "$file" ] || install -D -m 644 "$compat/$file" "$file"
-done < <(cd "$compat" && find include -type f)
-sed -n 's/^#include <\(.*\)>$/\1/p' "${files[@]}" | sort -u | while read -r file; do
-	[ -e "include/$file" ] || die "$src is too old: it has no <$file>"
-done
-for name in DEFINE_FREE return_ptr overflows_type vm_flags_set; do
-	has $name || die "$src is too old: it has no $name()"
-done
-
-# What else the tree lacks.  A fragment of compat/ has the name of what it defines.
-# The prototypes are for a kernel with CONFIG_KUNIT.
-lacking=$(
+# What the tree lacks.  The prototypes are for a kernel with CONFIG_KUNIT.
+lacks=$(sh "$compat/look.sh" include "${files[@]}") || die "$src $lacks"
+{
 	echo "/* SPDX-License-Identifier: GPL-2.0 */"
 	echo "/* What this tree lacks for pci_shmem_bar */"
 	echo
 	echo "#include <linux/types.h>"
 	echo
-	added PCI_SHMEM_BAR_KUNIT_TEST drivers/pci/pci.h | grep .
-	for file in "$compat"/*.h; do
-		has "$(basename "$file" .h)" || { echo; cat "$file"; }
-	done
-	! has pfn_to_pfn_t || { echo; cat "$compat/older/pfn_t.h"; }
-)
-echo "$lacking" > $compat_header
+	added PCI_SHMEM_BAR_KUNIT_TEST drivers/pci/pci.h | grep . || true
+} > $compat_header
 files+=("$compat_header")
-
-# Attributes of a size that depends on the device came together with const ones,
-# but not at once, and nothing between was tried.
-case $(grep -cE 'bin_size\)|\*(read|mmap)\).*const struct bin_attribute' include/linux/sysfs.h) in
-0)	patch -s -f -p1 < "$compat/sysfs.patch" >&2 || die "compat/sysfs.patch does not fit the sample any more" ;;
-3)	;;
-*)	die "$src has a <linux/sysfs.h> that is neither like 6.12's nor like 7.3's" ;;
-esac
+for file in $lacks; do
+	case $file in
+	include/*)
+		install -D -m 644 "$compat/$file" "$file"
+		files+=("$file") ;;
+	*.h)
+		{ echo; cat "$compat/$file"; } >> $compat_header ;;
+	sysfs.patch)
+		patch -s -f -p1 < "$compat/$file" >&2 || die "compat/$file does not fit the sample any more" ;;
+	esac
+done
 
 # can_split_1g: can mm of this tree split and move leaves of 1 GiB, and does it make none
 # where the processor has none?  A tree without its sources is taken for one that cannot.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what is missing of what the given targets need: tools.sh fetch|boot|drm|check|soak...
+# Install what is missing of what the given targets need: tools.sh fetch|try|boot|drm|check|soak...
 . "$(dirname "$0")/lib/common.sh"
 
 # have PROBE
@@ -14,7 +14,7 @@ have() {
 	esac
 }
 
-[ $# -gt 0 ] || die "usage: tools.sh fetch|boot|drm|check|soak..."
+[ $# -gt 0 ] || die "usage: tools.sh fetch|try|boot|drm|check|soak..."
 
 # What to say where nothing can be installed from here
 by_hand=
@@ -25,39 +25,48 @@ command -v apt-get >/dev/null || by_hand="missing, and this machine has no apt:"
 # to do it by hand is told of all at once.
 [ "$*" != fetch ] || [ -z "$by_hand" ] || set -- boot
 
+# All targets need what fetch needs, all but fetch what try needs, and all but these two
+# what boot needs.
+case $* in
+fetch)	targets=" fetch " ;;
+try)	targets=" fetch try " ;;
+*)	targets=" fetch try boot $* " ;;
+esac
+
 mkdir -p "$build"
 exec {lock}> "$build/.tools.lock"
 flock "$lock"		# until the one that runs beside this has installed what it can
 missing=()
 # For which target; what to look for: a command, a file, or a program that is static;
 # and the Debian package that has it, with a ? if some releases have no such package, but
-# the file in another of these.  All targets need what fetch needs, and all others what
-# boot needs.
+# the file in another of these.
 while read -r target probe package; do
-	[[ $target = fetch || ($target = boot && $* != fetch) || " $* " = *" $target "* ]] || continue
+	[[ $targets = *" $target "* ]] || continue
 	have "$probe" || missing+=("$package")
 done <<'LIST'
 fetch git git
 fetch xz xz-utils
 fetch /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
-boot gcc gcc
-boot make make
+try gcc gcc
+try make make
+try patch patch
+try python3 python3
+try cpio cpio
+try depmod kmod
+try setpriv util-linux
+try static:/bin/busybox busybox-static
+try /usr/include/*/sys/types.h libc6-dev
+try /usr/include/linux/types.h linux-libc-dev
+try qemu-system-x86_64 qemu-system-x86
+try /usr/lib/*/libelf.so.1 libelf1?
+try /usr/lib/*/libelf.so.1 libelf1t64?
 boot flex flex
 boot bison bison
 boot bc bc
-boot patch patch
 boot perl perl
-boot python3 python3
-boot cpio cpio
 boot ccache ccache
-boot depmod kmod
-boot setpriv util-linux
-boot static:/bin/busybox busybox-static
-boot /usr/include/*/sys/types.h libc6-dev
-boot /usr/include/linux/types.h linux-libc-dev
 boot /usr/include/gelf.h libelf-dev
 boot /usr/include/openssl/ssl.h libssl-dev
-boot qemu-system-x86_64 qemu-system-x86
 check /usr/lib/python3/dist-packages/ply python3-ply
 check /usr/lib/python3/dist-packages/git python3-git
 check shellcheck shellcheck

@@ -7,6 +7,7 @@
 kernel=$1 cc=$2 program=$3 dir=$4
 root=$dir/root
 nolibc=$top/build/linux	# for any tree, as older ones lack some of it
+[ -e "$nolibc" ] || nolibc=$top/build/testing
 
 # Of other architectures, build.sh has made the headers.
 headers=("$kernel/usr/include")

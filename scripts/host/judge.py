@@ -9,7 +9,8 @@ import re
 import sys
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
-sys.path.insert(0, os.path.join(TOP, "build/linux/tools/testing/kunit"))
+for tree in "testing", "linux":	# the latter first
+    sys.path.insert(0, os.path.join(TOP, "build", tree, "tools/testing/kunit"))
 
 # What a console must not say, as an extended regular expression
 with open(os.path.join(os.path.dirname(__file__), "complaints.re"), encoding="ascii") as complaints:
