@@ -22,10 +22,10 @@ SOAK = tools:check:soak disk:20 fetch apply \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	boot:debug:stress:100 boot:debug:hotplug:50 boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing litmus trees
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing litmus trees tries
 
 .PHONY: help try boot check soak mutate fetch apply build export \
-	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench trees clean
+	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench trees tries clean
 
 help:
 	@echo 'make try         test the sample on a kernel of Debian that is built already: KERNEL=6.12'
@@ -55,6 +55,7 @@ help:
 	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
 	@echo 'make bench       what mapping costs, in instructions; writes the tables in README.md'
 	@echo 'make trees       the series on other trees; writes the table in README.md'
+	@echo 'make tries       try on each kernel that Debian has for this release, and dkms on one'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
 	@echo 'SIGNOFF=yes TREE=DIR V=2 PREV=DIR: for mails, see README.md'
@@ -66,6 +67,9 @@ help:
 # try or try-VERSION
 try:
 	@scripts/run.sh tools:try disk:2 build:try$(KERNEL:%=-%) boot:try$(KERNEL:%=-%):sample
+	@echo
+	@echo "What Debian's kernel lacks without the patches of kernfs: the memory is mapped in pages,"
+	@echo 'not in huge ones, and VFIO takes no page of a mapping that was not written to before.'
 
 boot:
 	@scripts/run.sh $(BOOT)
@@ -105,6 +109,9 @@ bench:
 
 trees:
 	@scripts/run.sh tools:boot disk:9 fetch apply trees:write
+
+tries:
+	@scripts/run.sh tools:try:tries disk:3 tries
 
 shellcheck judges:
 	@scripts/run.sh tools:check disk:6 fetch $@

@@ -29,7 +29,7 @@ command -v apt-get >/dev/null || by_hand="missing, and this machine has no apt:"
 # what boot needs.
 case $* in
 fetch)	targets=" fetch " ;;
-try)	targets=" fetch try " ;;
+try*)	targets=" fetch $* " ;;
 *)	targets=" fetch try boot $* " ;;
 esac
 
@@ -91,6 +91,8 @@ check qemu-system-aarch64 qemu-system-arm
 check gnuplot gnuplot-nox
 check /usr/lib/*/qemu/hw-display-qxl.so qemu-system-modules-spice?
 drm /usr/lib/*/qemu/hw-display-qxl.so qemu-system-modules-spice?
+tries dkms dkms
+soak dkms dkms
 soak riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu
 soak qemu-system-riscv64 qemu-system-misc
 soak /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin opensbi

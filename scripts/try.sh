@@ -11,13 +11,8 @@ want=${name#try} want=${want#-}
 out=$build/kernel-$name
 system=$out/system	# what is in the packages
 
-# What the guest's programs are made of, beside the rest
-"$top/scripts/fetch.sh" testing &
-fetching=$!
-trap 'kill "$fetching" 2>/dev/null || true' EXIT
-
 . /etc/os-release
-[ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ] ||
+[ "${ID:-} ${VERSION_CODENAME:+named}" = "debian named" ] ||
 	die "this machine is no release of Debian, so its compiler is not that of Debian's kernels: 'make boot' builds one"
 machine=$(dpkg --print-architecture)
 [ "$machine" = amd64 ] || die "the kernels tried are amd64's, this machine is $machine"
@@ -68,11 +63,6 @@ unpack_all() {
 	sed -i "s|/usr/src/linux-headers|$system&|" "$system/usr/src/linux-headers-$kernel/Makefile"
 }
 
-# first FILE...: the one that is there
-first() {
-	ls -d "$@" 2>/dev/null | head -n 1
-}
-
 # module_make DIR ARGUMENT...: build modules in DIR.  Nobody has the kernel's BTF here.
 module_make() {
 	make -s -C "$system/usr/src/linux-headers-$kernel" -j"$(nproc)" M="$1" \
@@ -81,6 +71,11 @@ module_make() {
 
 mkdir -p "$out"
 [ -e "$out/debs/kernel" ] || download_all
+# What the guest's programs are made of, beside the rest; apt has to take turns.
+"$top/scripts/fetch.sh" testing &
+fetching=$!
+trap 'kill "$fetching" 2>/dev/null || true' EXIT
+
 kernel=$(cat "$out/debs/kernel")
 state=$(sum_of "$0" "$top"/{patches,samples,kernel-tree-overlay} "$top"/scripts/{compat,module,module.sh,guest/claim} "$out/debs")
 if [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ]; then
@@ -96,16 +91,13 @@ if [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ]; then
 	modules=$out/root/lib/modules/$kernel
 	mkdir -p "$modules/updates" "$out"/{arch/x86/boot,include/generated}
 	cp "$out"/module/*.ko "$modules/updates"
-	find "$system" -name 'modules.builtin*' -o -name modules.order -exec cp {} "$modules" \;
+	find "$system" \( -name 'modules.builtin*' -o -name modules.order \) -exec cp {} "$modules" \;
 	depmod -b "$out/root" "$kernel"
-	ln -s "$(first "$system/boot/vmlinuz-$kernel" "$system/usr/lib/modules/$kernel/vmlinuz")" \
-		"$out/arch/x86/boot/bzImage"
+	find "$system" -name "vmlinuz*" -exec ln -s {} "$out/arch/x86/boot/bzImage" \;
 	ln -s "$system/usr/src/linux-headers-$kernel/include/generated/utsversion.h" "$out/include/generated"
 	echo "$state" > "$out/.built"
 fi
 note "Debian's kernel $kernel, with the modules pci_shmem_bar and ivshmem_sample"
-note "it has none of the patches of kernfs and mm: user space gets the memory in pages, not in huge ones,"
-note "and vfio cannot hand the mapping to a device before each page was written to"
 
 wait "$fetching"
 trap - EXIT

@@ -20,7 +20,8 @@ has() {
 [ -d "$include/linux" ] || unfit "has no include/linux"
 
 # Headers, of which include/ here has some, and these
-for file in $(sed -n 's/^#include <\(.*\)>$/\1/p' "$@" | sort -u); do
+included=$(sed -n 's/^#include <\(.*\)>$/\1/p' "$@" | sort -u)
+for file in $included; do
 	if [ -e "$include/$file" ]; then
 		continue
 	elif [ -e "$here/include/$file" ]; then
