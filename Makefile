@@ -24,13 +24,14 @@ SOAK = tools:check:soak disk:20 fetch apply \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
 	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing litmus trees tries
 
-.PHONY: help try boot check soak mutate fetch apply build export \
+.PHONY: help try shell boot check soak mutate fetch apply build export \
 	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench trees tries clean
 
 help:
 	@echo 'make try         test the sample on a kernel of Debian that is built already: KERNEL=6.12'
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
 	@echo 'make check       boot, and all tests below down to bench'
+	@echo 'make shell       a guest with two of the devices, and a shell: KERNEL=debug, GDB=1'
 	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
@@ -70,6 +71,11 @@ try:
 	@echo
 	@echo "What Debian's kernel lacks without the patches of kernfs: the memory is mapped in pages,"
 	@echo 'not in huge ones, and VFIO takes no page of a mapping that was not written to before.'
+
+# The kernels that build.sh knows, of x86
+shell:
+	@scripts/run.sh tools:boot disk:6 fetch apply build:$(or $(KERNEL),plain)
+	@scripts/shell.py $(or $(KERNEL),plain)
 
 boot:
 	@scripts/run.sh $(BOOT)
@@ -129,4 +135,4 @@ mails:
 	@scripts/mails.sh "$(SET)" "$(OUT)"
 
 clean:
-	rm -rf build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/bench build/mails build/sets build/ways build/trees build/mutate
+	rm -rf build/testing build/shell build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/bench build/mails build/sets build/ways build/trees build/mutate

@@ -7,7 +7,7 @@
 
 #include "guest.h"
 
-/* Loading the driver, as udev would */
+/* Loading the driver, which udev does not do: others may want these devices */
 
 FIXTURE(loading) { };
 FIXTURE_SETUP(loading) { }
@@ -18,19 +18,20 @@ static bool built_in(void)
 	return !access(DRIVER_DIR, F_OK) && access("/sys/module/" DRIVER "/initstate", F_OK);
 }
 
-TEST_F(loading, modprobe_by_alias)
+TEST_F(loading, modprobe)
 {
 	char alias[128];
 	int len;
 
 	if (built_in())
 		SKIP(return, DRIVER " is built in");
-	ASSERT_FALSE(is_bound(LOW));
 	ASSERT_FALSE(is_claimed(LOW, NULL));
 	len = slurp(dev_path(LOW, "modalias"), alias, sizeof(alias));
 	ASSERT_GT(len, 0);
 	alias[len - 1] = '\0';
-	ASSERT_EQ(0, modprobe(alias));
+	EXPECT_NE(0, modprobe(alias));
+	EXPECT_FALSE(is_bound(LOW));
+	ASSERT_EQ(0, modprobe(DRIVER));
 	EXPECT_TRUE(is_bound(LOW));
 }
 
@@ -177,8 +178,8 @@ TEST_F(shmem, hostile_user)
 	char buf[16] = "";
 	struct iovec to = { buf, sizeof(buf) }, from = { self->map, sizeof(buf) };
 	pid_t pid = getpid();
-	int mem, status;
 	char *moved;
+	int status;
 
 	/* Offsets and lengths that make no sense */
 	EXPECT_EQ(0, read_at(self->fd, buf, 0, 0));
@@ -219,14 +220,9 @@ TEST_F(shmem, hostile_user)
 	EXPECT_EQ((char)~buf[0], self->map[PAGE]);
 	self->map[PAGE] = buf[0];
 
-	/* No access behind the driver's back */
+	/* Nobody gets at pages, as there are none */
 	EXPECT_EQ(-1, syscall(__NR_process_vm_readv, pid, &to, 1, &from, 1, 0));
 	EXPECT_EQ(EFAULT, errno);
-	mem = open("/proc/self/mem", O_RDWR);
-	ASSERT_GE(mem, 0);
-	EXPECT_EQ(-EIO, read_at(mem, buf, sizeof(buf), (uintptr_t)self->map));
-	EXPECT_EQ(-EIO, write_at(mem, buf, sizeof(buf), (uintptr_t)self->map));
-	close(mem);
 
 	EXPECT_EQ(0, syscall(__NR_mprotect, moved, PAGE, PROT_READ));
 	EXPECT_EQ(0, touch(moved));

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make DIR/initramfs.gz, with guest/PROGRAM.c as init, on Linux 7.3's nolibc; busybox for
-# modprobe, if it can run there; and the kernel's modules:
+# Make DIR/initramfs.gz, with guest/PROGRAM.c as init, on Linux 7.3's nolibc, or with
+# guest/PROGRAM.sh; busybox for modprobe, if it can run there; and the kernel's modules:
 # initramfs.sh KERNEL CC PROGRAM DIR.
 . "$(dirname "$0")/../lib/common.sh"
 
@@ -9,23 +9,31 @@ root=$dir/root
 nolibc=$top/build/linux	# for any tree, as older ones lack some of it
 [ -e "$nolibc" ] || nolibc=$top/build/testing
 
-# Of other architectures, build.sh has made the headers.
-headers=("$kernel/usr/include")
-[ -d "${headers[0]}" ] || headers=(/usr/include "/usr/include/$(gcc -print-multiarch)")
+compile() {
+	local headers=("$kernel/usr/include") flags=()
 
-# Its library has no glibc to ask what the processor can do.
-flags=()
-[[ $cc != aarch64-* ]] || flags=(-mno-outline-atomics)
+	# Of other architectures, build.sh has made the headers.
+	[ -d "${headers[0]}" ] || headers=(/usr/include "/usr/include/$(gcc -print-multiarch)")
+
+	# Its library has no glibc to ask what the processor can do.
+	[[ $cc != aarch64-* ]] || flags=(-mno-outline-atomics)
+
+	# On 32 bits, the harness casts pointers to uintmax_t.
+	"$cc" -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Wno-pointer-to-int-cast -Werror \
+		-include nolibc.h "${flags[@]}" \
+		-I"$nolibc/tools/include/nolibc" -I"$nolibc/tools/testing/selftests" \
+		-isystem "$("$cc" -print-file-name=include)" "${headers[@]/#/-isystem}" \
+		-idirafter "$nolibc/include/uapi" -D__user= \
+		"$top/scripts/guest/$program.c" -lgcc -o "$root/init"
+}
 
 rm -rf "$dir"
 mkdir -p "$root"/{bin,dev,proc,sys}
-# On 32 bits, the harness casts pointers to uintmax_t.
-"$cc" -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Wno-pointer-to-int-cast -Werror \
-	-include nolibc.h "${flags[@]}" \
-	-I"$nolibc/tools/include/nolibc" -I"$nolibc/tools/testing/selftests" \
-	-isystem "$("$cc" -print-file-name=include)" "${headers[@]/#/-isystem}" \
-	-idirafter "$nolibc/include/uapi" -D__user= \
-	"$top/scripts/guest/$program.c" -lgcc -o "$root/init"
+if [ -e "$top/scripts/guest/$program.sh" ]; then
+	install "$top/scripts/guest/$program.sh" "$root/init"
+else
+	compile
+fi
 [ "$cc" != gcc ] || cp /bin/busybox "$root/bin"
 # mm's own test, on the sample
 if [ "$program" = faults ] && [ "$cc" = gcc ]; then

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -106,6 +107,42 @@ def dies_with_us():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+class Command:
+    """A QEMU, as far as it does not depend on who listens to it"""
+
+    def __init__(self, kernel, name, args, append, machine=None, memory="1024", cpus="2",
+                 parallel=False):
+        self.arch = arch = MACHINES[kernel.arch]
+        self.out = os.path.join(kernel.out, name)
+        base = ["-M", machine] if machine else arch.args
+        accel = os.environ.get("ACCEL", "tcg")
+        if kernel.name.startswith("try") and accel == "tcg":
+            # QEMU 7.2's cmpxchg16b spoils the flags when it faults; SLUB relies on them, but not
+            # in our kernels, which are small
+            base = [*base, "-cpu", "qemu64,-cx16"]
+        if kernel.arch == "ppc64":
+            base = base + nvram(f"{self.out}.nvram")
+        if parallel:
+            append = f"maxcpus=1 {append}"
+        elif accel == "tcg" and loses_writes(arch.qemu):
+            accel += ",thread=single"
+        self.before = [
+            arch.qemu, *base, "-accel", accel, "-smp", cpus, "-m", memory,
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", os.path.join(kernel.dir, arch.image),
+            "-initrd", os.path.join(kernel.out, "initramfs.gz"),
+            "-append", f"console={arch.console} {APPEND} PORT=/dev/{arch.port} {append}"]
+        self.args = args
+
+    def line(self, serial):
+        return [*self.before, *serial, *self.args]
+
+    def by_hand(self):
+        """To be pasted: the console is the terminal, and nobody answers what the program asks."""
+        return shlex.join(self.line(["-serial", "mon:stdio",
+                                     "-chardev", f"file,id=port,path={self.out}.again", *self.arch.port_args]))
+
+
 class Guest(threading.Thread):
     """Ends when the program has, or after SILENT seconds without a word of it.
 
@@ -133,27 +170,13 @@ class Guest(threading.Thread):
         # Each byte takes the room of a message: a guest would wait for us after 300
         with contextlib.suppress(PermissionError):
             port.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 16 << 20)
-        base = ["-M", machine] if machine else arch.args
-        accel = os.environ.get("ACCEL", "tcg")
-        if kernel.name.startswith("try") and accel == "tcg":
-            # In QEMU before 8.2 or so, a cmpxchg16b that faults spoils the flags, on which SLUB
-            # relies in kernels that are not as small as ours
-            base = [*base, "-cpu", "qemu64,-cx16"]
-        if kernel.arch == "ppc64":
-            base = base + nvram(f"{self.out}.nvram")
-        if parallel:
-            append = f"maxcpus=1 {append}"
-        elif accel == "tcg" and loses_writes(arch.qemu):
-            accel += ",thread=single"
-        command = [
-            arch.qemu, *base, "-accel", accel, "-smp", cpus, "-m", memory,
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", os.path.join(kernel.dir, arch.image),
-            "-initrd", os.path.join(kernel.out, "initramfs.gz"),
-            "-append", f"console={arch.console} {APPEND} PORT=/dev/{arch.port} {append}",
-            "-serial", f"file:{self.out}.console",
-            "-chardev", f"socket,id=port,fd={port.fileno()}", *arch.port_args,
-            "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "qmp,mode=control", *args]
+        command = Command(kernel, name, args, append, machine, memory, cpus, parallel)
+        with open(f"{self.out}.command", "w", encoding="utf-8") as file:
+            print(command.by_hand(), file=file)
+        command = command.line(
+            ["-serial", f"file:{self.out}.console",
+             "-chardev", f"socket,id=port,fd={port.fileno()}", *arch.port_args,
+             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "qmp,mode=control"])
         self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
             command, stdin=subprocess.DEVNULL, pass_fds=(port.fileno(), qmp.fileno()),
             preexec_fn=dies_with_us)
