@@ -10,7 +10,8 @@ CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:che
 	+~sets +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
 	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
-	boot:plain:unassigned boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:vfio boot:plain:stress:500 \
+	boot:plain:unassigned boot:plain:limits boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:vfio \
+	boot:plain:iommu boot:plain:stress:500 \
 	boot:plain:hotplug:100 boot:plain:mailbox:100000 boot:plain:drm bench \
 	boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:vfio +boot:debug:walk:300 +boot:debug:stress:10 \
 	+boot:debug:hotplug:10

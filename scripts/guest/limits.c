@@ -196,8 +196,8 @@ static int open_mem(void)
 
 TEST_F(limits, proc_mem)
 {
-	uint64_t val = 0x0123456789abcdef, have = 0;
-	char *end = self->map + 2 * PAGE, buf[16];
+	uint64_t val = 0x0123456789abcdef ^ seed, have = 0;
+	char *end = self->map + 2 * PAGE, *second, buf[16];
 	int mem = open_mem();
 
 	ASSERT_GE(mem, 0);
@@ -208,10 +208,13 @@ TEST_F(limits, proc_mem)
 	EXPECT_EQ(val, *(uint64_t *)(self->map + PAGE + 8));
 	EXPECT_EQ(8, read_at(self->fd, &have, 8, PAGE + 8));
 	EXPECT_EQ(val, have);
+	second = mmap(NULL, PAGE, RW, MAP_SHARED, self->fd, PAGE);
+	ASSERT_NE(MAP_FAILED, second);
+	EXPECT_EQ(8, read_at(mem, &have, 8, (uintptr_t)second + 8));
+	EXPECT_EQ(val, have) TH_LOG("the mapping's offset");
+	munmap(second, PAGE);
 
 	/* Across its end, where there is nothing */
-	ASSERT_EQ(end - PAGE, mmap(end - PAGE, PAGE, PROT_NONE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	ASSERT_EQ(0, munmap(end - PAGE, PAGE));
 	EXPECT_EQ(8, read_at(mem, buf, sizeof(buf), (uintptr_t)end - PAGE - 8));
 	EXPECT_EQ(8, write_at(mem, buf, sizeof(buf), (uintptr_t)end - PAGE - 8));
