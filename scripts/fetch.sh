@@ -31,7 +31,7 @@ find_version() {
 		fi
 		return 0
 	done
-	die "the mirror has no $package (or does not answer): set KERNEL_SRC="
+	die "the mirror has no $package (or does not answer): set KERNEL_SRC= to a tree of $release; docs/other-trees.md says which others the patches apply to"
 }
 
 get_deb() {
@@ -84,7 +84,7 @@ check_version() {
 
 	[ -f "$1/Kbuild" ] || die "$1 is not a kernel tree"
 	have=$(sed -n 's/^VERSION = //p; s/^PATCHLEVEL = /./p' "$1/Makefile" | tr -d '\n')
-	[ "$have" = $release ] || die "$1 is Linux ${have:-of unknown version}, the series is for $release: see 'Other trees' in README.md"
+	[ "$have" = $release ] || die "$1 is Linux ${have:-of unknown version}, the series is for $release: see docs/other-trees.md"
 }
 
 from_user() {

@@ -134,7 +134,7 @@ note "$(find "$out" -name '*.patch' | wc -l) mails in $out, to ${#to[@]} people 
 [ -n "${TREE:-}" ] || [ -n "$(plain_git config pci-shmem-bar.base)" ] ||
 	note "nobody else has their base-commit, as build/linux is no git tree of others: TREE= names one"
 if [ "${SIGNOFF:-no}" = yes ]; then
-	note "signed off by $SENDER, which says that you have read every line; README.md has the rest"
+	note "signed off by $SENDER, which says that you have read every line; docs/sending.md has the rest"
 else
 	note "NOT signed off and not to be sent: SIGNOFF=yes is for who has read every line"
 fi

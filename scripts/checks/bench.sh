@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What mapping costs, in instructions that a guest counts, and how large the helper is.
-# README.md, docs/bench.svg and the cover letter show it, which must be right, or are
+# docs/cost.md, docs/bench.svg, README.md and the cover letter show it, which must be right, or are
 # written: bench.sh [write].  With ACCEL=kvm it is shown in nanoseconds, and nothing has to be right.
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
@@ -10,12 +10,19 @@
 mode=${1:-compare} unit=Instructions tables=all limit=1024
 [ "${ACCEL:-tcg}" != kvm ] || mode=show unit=Nanoseconds tables=unlimited limit=
 readme=$top/README.md
+cost=$top/docs/cost.md
 graph=$top/docs/bench.svg
 out=$build/bench
 guests=$build/boot-plain-bench
 
-in_readme() {
-	sed -n '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!p}' "$readme"
+# in_place FILE: what is there now
+in_place() {
+	sed -n '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!p}' "$1"
+}
+
+# put FILE TEXT: write the file TEXT there
+put() {
+	sed -i -e '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!d}' -e "/^<!-- bench -->\$/r $2" "$1"
 }
 
 letter() {
@@ -68,7 +75,9 @@ draw() {
 	PLOT
 }
 
-grep -qx '<!-- bench -->' "$readme" || die "README.md has no place for the tables: <!-- bench -->"
+for file in "$readme" "$cost"; do
+	grep -qx '<!-- bench -->' "$file" || die "$file has no place for what was measured: <!-- bench -->"
+done
 need_tree
 grep -q '^Instructions, counted' <<< "$(letter)" ||
 	die "the cover letter has no place for the counts: a line that begins with 'Instructions, counted'"
@@ -88,6 +97,7 @@ gcc $(gcc -dumpfullversion), QEMU $(qemu-system-x86_64 --version | sed -nE '1s/.
 	"$top/scripts/host/bench.py" $tables "$out/counts"
 } > "$out/table"
 cat "$out/table"
+"$top/scripts/host/bench.py" short "$out/counts" > "$out/short"
 "$top/scripts/host/bench.py" cover "$out/counts" > "$out/cover"
 text_is="The helper is $(sed -n 's/^# bench: text.x86_64.-Os //p' "$out/counts") bytes of text on x86-64 (-Os)"
 draw
@@ -95,18 +105,20 @@ draw
 if [ "$mode" = show ]; then
 	exit
 elif [ "$mode" = write ]; then
-	sed -i -e '/^<!-- bench -->$/,/^<!-- \/bench -->$/{//!d}' \
-		-e "/^<!-- bench -->\$/r $out/table" "$readme"
+	put "$cost" "$out/table"
+	put "$readme" "$out/short"
 	cp "$out/bench.svg" "$graph"
 	letter | sed -E -e "/^Instructions, counted/,/^  resource2_wc/{/^  resource2_wc/r $out/cover" -e 'd}' \
 		-e "s/^The helper is [0-9]+ bytes of text .* \(-Os\)/$text_is/" > "$out/letter"
 	plain_git config "branch.set/pci-shmem-bar.description" "$(cat "$out/letter")"
-elif ! grep -qF "$made_with" "$readme"; then
-	skip "README.md" "its numbers were not made with $made_with"
+elif ! grep -qF "$made_with" "$cost"; then
+	skip "docs/cost.md" "its numbers were not made with $made_with"
 else
-	in_readme > "$out/readme"
+	in_place "$cost" > "$out/cost"
+	in_place "$readme" > "$out/readme"
 	letter | sed -n '/^Instructions, counted/,/^  resource2_wc/p' > "$out/letter"
-	compare README.md "$out/readme" "$out/table"
+	compare docs/cost.md "$out/cost" "$out/table"
+	compare README.md "$out/readme" "$out/short"
 	compare docs/bench.svg "$graph" "$out/bench.svg"
 	compare "the cover letter" "$out/letter" "$out/cover"
 	if grep -qF "$text_is" <<< "$(letter)"; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Is what the cover letters of the sets say of numbers, and of each other, so on the branch?
+# And what README.md and docs/sending.md say of the sets?
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/sets.sh"
@@ -36,6 +37,12 @@ for name in "${set_names[@]}"; do
 		same "$name: needs $need" "$subject" "$(sed -n 's/^  //p' <<< "$letter" | grep -xF -e "$subject")"
 	done
 done
+
+# It has a row for each set, in the order of the series.
+rows=$(sed -nE '/^\| set \| what/,/^$/s/^\| `([a-z0-9-]+)` .*/\1/p' "$top/docs/sending.md" | tr '\n' ' ')
+same "docs/sending.md: the sets" "${set_names[*]} " "$rows"
+same README.md "$(plain_git rev-list --count "pristine..$branch") patches in ${#set_names[@]} sets" \
+	"$(grep -oE '[0-9]+ patches in [0-9]+ sets' "$top/README.md")"
 
 # Lines of the drivers that use the helper, in the sets that convert them
 letter=$(letter_of pci-shmem-bar)

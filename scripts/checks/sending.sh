@@ -163,7 +163,7 @@ maintainer() {
 		<(sed -n '/^+++/d; s/^+//p' "$scratch/maintainers" | sed '/^$/d')
 }
 
-# A second version of a set, changed as README.md says: one patch, and nothing else
+# A second version of a set, changed as docs/sending.md says: one patch, and nothing else
 v2() {
 	local file=drivers/gpu/drm/qxl/qxl_irq.c cover=$scratch/v2/v2-0000-cover-letter.patch
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Which other trees take the series?  Tries Debian's newest: git am, or where the
-# patches do not apply, overlay.sh and the boot test of the sample.  README.md has
+# patches do not apply, overlay.sh and the boot test of the sample.  docs/other-trees.md has
 # the results in a table, which must be right, or is written: trees.sh [write].
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
@@ -8,13 +8,13 @@
 
 mode=${1:-compare}
 trees=$build/trees
-readme=$top/README.md
+page=$top/docs/other-trees.md
 suites=(trixie trixie-security trixie-backports forky sid)
 suites_read=
 rows=()
 
-in_readme() {
-	sed -n '/^<!-- trees -->$/,/^<!-- \/trees -->$/{//!p}' "$readme"
+in_page() {
+	sed -n '/^<!-- trees -->$/,/^<!-- \/trees -->$/{//!p}' "$page"
 }
 
 # Set $deb to what is in $dir, or else to the newest there is and its $version.
@@ -105,7 +105,7 @@ try() {
 	get
 	if [ -z "$deb" ]; then
 		skip "$package" "the mirror has no $package, or does not answer"
-		mapfile -t -O ${#rows[@]} rows < <(in_readme | grep -F "| $package |")
+		mapfile -t -O ${#rows[@]} rows < <(in_page | grep -F "| $package |")
 		return 0
 	fi
 	"$3"
@@ -122,7 +122,7 @@ essence() {
 	cut -d'|' -f2,4,5
 }
 
-grep -qx '<!-- trees -->' "$readme" || die "README.md has no place for the table: <!-- trees -->"
+grep -qx '<!-- trees -->' "$page" || die "docs/other-trees.md has no place for the table: <!-- trees -->"
 try 7.3 "git am" try_am
 try 7.2 "git am" try_am
 try 6.12 overlay.sh try_overlay
@@ -130,11 +130,11 @@ try 6.12 overlay.sh try_overlay
 table=$(printf '%s\n' '| tree | version tried | how | result |' '|---|---|---|---|' "${rows[@]}")
 if [ "$mode" = write ]; then
 	sed -i -e '/^<!-- trees -->$/,/^<!-- \/trees -->$/{//!d}' \
-		-e '/^<!-- trees -->$/r /dev/stdin' "$readme" <<< "$table"
-elif diff <(in_readme | essence) <(essence <<< "$table"); then
-	ok "the table in README.md says the same"
+		-e '/^<!-- trees -->$/r /dev/stdin' "$page" <<< "$table"
+elif diff <(in_page | essence) <(essence <<< "$table"); then
+	ok "the table in docs/other-trees.md says the same"
 else
-	not_ok "the table in README.md says something else: run 'make trees'"
+	not_ok "the table in docs/other-trees.md says something else: run 'make trees'"
 fi
 
 totals

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The ways people take and send the patches: the commands of README.md, word for
+# The ways people take and send the patches: the commands of the pages, word for
 # word, in a clone of build/linux with little more than the files they touch.
 # shellcheck disable=SC2016 # the variables in the commands are the reader's
 . "$(dirname "$0")/../lib/common.sh"
@@ -21,10 +21,10 @@ in_clone() {
 		SET=vmwgfx TREE="$clone" OUT="$scratch/out" NEXT="$scratch/next" "$@")
 }
 
-# readme LINE: run it, if README.md has it.
-readme() {
-	grep -qxF -e "    $1" "$top/README.md" || die "README.md does not say: $1"
-	in_clone bash -e -o pipefail -c "$1"
+# page FILE LINE: run it, if that page has it.
+page() {
+	grep -qxF -e "    $2" "$top/$1" || die "$1 does not say: $2"
+	in_clone bash -e -o pipefail -c "$2"
 }
 
 # start BRANCH COMMIT: put BRANCH there, whatever the last test left behind.
@@ -51,7 +51,7 @@ same_commits() {
 
 git_am() {
 	start taken pristine
-	readme 'git am $REPO/patches/*.patch'
+	page README.md 'git am $REPO/patches/*.patch'
 	same_commits "origin/$branch"
 }
 
@@ -65,13 +65,13 @@ make_mbox() {
 
 b4_am() {
 	start taken pristine
-	readme 'b4 --offline-mode am -m $MBOX -o - | git am'
+	page docs/other-trees.md 'b4 --offline-mode am -m $MBOX -o - | git am'
 	same_commits "origin/$branch"
 }
 
 b4_shazam() {
 	start taken pristine
-	readme 'b4 --offline-mode shazam -m $MBOX'
+	page docs/other-trees.md 'b4 --offline-mode shazam -m $MBOX'
 	same_commits "origin/$branch"
 }
 
@@ -83,13 +83,13 @@ commit_all() {
 
 quilt_push() {
 	start taken pristine
-	readme 'QUILT_PATCHES=$REPO/patches QUILT_SERIES=$REPO/series quilt push -a'
+	page docs/other-trees.md 'QUILT_PATCHES=$REPO/patches QUILT_SERIES=$REPO/series quilt push -a'
 	commit_all
 	same_files "origin/$branch"
 }
 
 quilt_pop() {
-	readme 'quilt pop -a'
+	page docs/other-trees.md 'quilt pop -a'
 	commit_all
 	same_files pristine
 }
@@ -98,18 +98,18 @@ no_sign_off() {
 	! grep '^Signed-off-by:' "$top"/patches/*
 }
 
-# README's section, from top to bottom, for one set
+# docs/sending.md, from top to bottom, for one set
 sending() {
 	start taken pristine
-	readme 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE'
-	readme 'rm -r $OUT'
-	readme 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE SIGNOFF=yes'
-	readme 'git -C $TREE send-email --dry-run $OUT/*.patch'
+	page docs/sending.md 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE'
+	page docs/sending.md 'rm -r $OUT'
+	page docs/sending.md 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE SIGNOFF=yes'
+	page docs/sending.md 'git -C $TREE send-email --dry-run $OUT/*.patch'
 	cat "$scratch"/out/*.patch > "$scratch/sent"
 	in_clone b4 --offline-mode am -m "$scratch/sent" -o - | in_clone git am -q
 	in_clone git log --format='%an <%ae>' pristine.. | grep -vxF "$sender" && die "by somebody else"
 	start taken pristine
-	readme 'make -C $REPO mails SET=$SET OUT=$NEXT TREE=$TREE SIGNOFF=yes V=2 PREV=$OUT'
+	page docs/sending.md 'make -C $REPO mails SET=$SET OUT=$NEXT TREE=$TREE SIGNOFF=yes V=2 PREV=$OUT'
 	grep -h '^Subject: \[PATCH v2 0/2\]' "$scratch"/next/*
 }
 
@@ -122,6 +122,6 @@ try "b4 shazam" b4_shazam
 try "quilt push" quilt_push
 try "quilt pop" quilt_pop
 try "patches/ has no Signed-off-by" no_sign_off
-try "sending a set, as README.md says" sending
+try "sending a set, as docs/sending.md says" sending
 
 totals

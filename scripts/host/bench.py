@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What guest/bench.c measured: how much it may be, and how README.md shows it.
+"""What guest/bench.c measured: how much it may be, and how docs/cost.md shows it.
 
 bench.py all COUNTS: the tables; bench.py unlimited COUNTS: without that of the limits;
+bench.py short COUNTS: what README.md says of it;
 bench.py cover COUNTS: those of the cover letter; bench.py plot COUNTS: the data of the graph;
 bench.py same A B: are these the same but for numbers, and those nearly so?
 """
@@ -164,8 +165,17 @@ def limit_table(counts):
         [what, f"{ratio:.{digits_of(limit)}f}", f"{limit:.{digits_of(limit) - 1}f}"]
         for what, ratio, limit in limits(counts)))
     yield ""
-    yield ("By hand, mapping 64 GiB costs "
+    yield ("With pci_request_region() and memremap() alone, mapping 64 GiB costs "
            f"{ratio_of(counts['kernel.1G.64G.by_hand'], counts['kernel.1G.16M.by_hand'])} times what 16 MiB cost.")
+
+
+def short(counts):
+    """Three of them"""
+    ratios = [ratio for _, ratio, _ in limits(counts)]
+    yield f"- claiming and mapping a BAR of 16 MiB or more: at most {ratios[1]:.3f} times the two calls it replaces;"
+    yield (f"- mapping 64 MiB in user space, reading each page and unmapping it: {ratios[3]:.3f} times "
+           "what `resource2_wc` costs;")
+    yield f"- the helper's code: {counts['text.x86_64.-Os']} bytes on x86-64 (`-Os`)."
 
 
 def cover(counts):
@@ -207,8 +217,8 @@ def main():
         # Numbers of a graph are pixels
         return same(*texts, slack=1 if paths[0].endswith(".svg") else 0)
     counts = read(*paths)
-    if what in ("cover", "plot"):
-        print(*(cover if what == "cover" else plot)(counts), sep="\n")
+    if what in ("short", "cover", "plot"):
+        print(*{"short": short, "cover": cover, "plot": plot}[what](counts), sep="\n")
     else:
         tables = [kernel_table, user_table, text_table]
         if what != "unlimited":
