@@ -158,8 +158,16 @@ git -C "$copy/src" rm -q include/linux/cleanup.h
 git -C "$copy/src" commit -q -m old
 expect "overlay over an old tree" "too old: it has no <linux/cleanup.h>" "$lay" "$copy/src" "$copy/laid"
 check "which leaves nothing" test -z "$(git -C "$copy/src" branch --list "$branch")" -a ! -e "$copy/laid"
+expect "modules into a directory" "src exists: name a directory to be made" "$copy/scripts/module.sh" "$copy/src"
+check "modules" "$copy/scripts/module.sh" "$copy/modules"
+# As their Kbuild does
+look() {
+	(cd "$copy/modules" && sh compat/look.sh "$copy/src/include" {drivers,samples}/pci/*.c include/linux/*.h)
+}
+expect "modules for an old kernel" "is too old: it has no <linux/cleanup.h>" look
 git -C "$copy/src" reset -q --hard HEAD^
 before=$(git -C "$copy/src" rev-parse HEAD)
+check "modules for another kernel" look
 check "overlay over a git tree" "$lay" "$copy/src" "$copy/laid"
 check "which is not changed" test "$before" = "$(git -C "$copy/src" rev-parse HEAD; git -C "$copy/src" status --porcelain)"
 expect "overlay a second time" "has a branch $branch already" "$lay" "$copy/src" "$copy/again"
