@@ -35,9 +35,16 @@ packages_of() {
 download_all() {
 	local kernel packages
 
-	read_suites "$VERSION_CODENAME" "$VERSION_CODENAME-security" "$VERSION_CODENAME-backports" ||
-		die "the mirror does not answer"
-	kernel=$(find_kernel)
+	# The newest is in one of two small suites, if they have any.
+	kernel=
+	if [ -z "$want" ] && read_suites "$VERSION_CODENAME-security" "$VERSION_CODENAME-backports"; then
+		kernel=$(find_kernel)
+	fi
+	if [ -z "$kernel" ]; then
+		read_suites "$VERSION_CODENAME" "$VERSION_CODENAME-security" "$VERSION_CODENAME-backports" ||
+			die "the mirror does not answer"
+		kernel=$(find_kernel)
+	fi
 	[ -n "$kernel" ] || die "the mirror has no kernel${want:+ $want} for Debian $VERSION_ID"
 	! dpkg --compare-versions "${kernel%%[+-]*}" lt 6.12 ||
 		die "Debian's kernel $kernel is too old: the modules want 6.12"
