@@ -93,7 +93,8 @@ build() {
 		# Both, wherever the fault is: one may be left from the last one
 		kmake "$src" "$plain" -s bzImage "$sample"
 		modules=("$plain"/root/lib/modules/*/kernel)
-		cp "$plain/$sample" "${modules[0]}/$sample" ;;
+		cp "$plain/$sample" "${modules[0]}/$sample"
+		depmod -b "$plain/root" "$(basename "${modules[0]%/kernel}")" ;;	# its aliases
 	boot:*)
 		"$top/scripts/build.sh" "$(kernel_of "$1")" ;;
 	esac
