@@ -49,6 +49,7 @@ help:
 	@echo 'make each        does every commit compile alone, without a new warning?'
 	@echo 'make sets        does each set apply, compile, boot and pass without the others?'
 	@echo 'make failing     is each commit of the qxl set clean when probe fails?'
+	@echo 'make litmus      what the memory model says of the kernfs patches'
 	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
 	@echo 'make shellcheck  shellcheck on every script'
 	@echo 'make judges      do the scripts that judge the tests see a failure?'
@@ -120,7 +121,7 @@ trees:
 tries:
 	@scripts/run.sh tools:try:tries disk:3 tries
 
-shellcheck judges:
+shellcheck judges litmus:
 	@scripts/run.sh tools:check disk:6 fetch $@
 
 sets:

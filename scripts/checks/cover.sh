@@ -39,6 +39,7 @@ for name in "${set_names[@]}"; do
 done
 
 # It has a row for each set, in the order of the series.
+# shellcheck disable=SC2016 # Markdown's
 rows=$(sed -nE '/^\| set \| what/,/^$/s/^\| `([a-z0-9-]+)` .*/\1/p' "$top/docs/sending.md" | tr '\n' ' ')
 same "docs/sending.md: the sets" "${set_names[*]} " "$rows"
 same README.md "$(plain_git rev-list --count "pristine..$branch") patches in ${#set_names[@]} sets" \
