@@ -63,6 +63,7 @@ help:
 	@echo
 	@echo 'SIGNOFF=yes TREE=DIR V=2 PREV=DIR: for mails, see docs/sending.md'
 	@echo 'KERNEL_SRC=DIR   a git tree or extracted tarball to use instead of a download'
+	@echo 'LINUX=7.4        another release to download, if the patches apply to it'
 	@echo 'ACCEL=kvm        boot with KVM instead of TCG'
 	@echo 'SEED=N           repeat a test with the memory contents of an earlier one'
 	@echo 'LIMIT=N          give up on a guest that has said nothing for N seconds'

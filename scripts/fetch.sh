@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Put a pristine Linux 7.3 into build/linux, a git repository with the tag
 # "pristine".  It comes from Debian's package, or from KERNEL_SRC=: a git tree
-# (its HEAD) or an extracted tarball, neither of which is changed.
+# (its HEAD) or an extracted tarball, neither of which is changed.  LINUX=7.4 takes that
+# release of Debian's instead, to which the patches may or may not apply.
 #
 # "fetch.sh testing" puts only what the guests' programs and judge.py take from it into
 # build/testing, if there is no build/linux, for tests of kernels that are built already.
 . "$(dirname "$0")/lib/common.sh"
 . "$top/scripts/lib/debian.sh"
 
-release=7.3
+release=${LINUX:-7.3}
 package=linux-source-$release
 pinned=7.3.4-1~bpo13+1
 sha256=703e369ddd4cce971452f5a593ee55df3a5c10c83caf0fa0df039633ed181ee3
@@ -27,11 +28,11 @@ find_version() {
 		version=$pinned
 		if ! grep -qxF "$pinned" <<< "$versions"; then
 			version=$(head -n 1 <<< "$versions")
-			note "$package $pinned is gone, taking $version from $suite"
+			[ -n "${LINUX:-}" ] || note "$package $pinned is gone, taking $version from $suite"
 		fi
 		return 0
 	done
-	die "the mirror has no $package (or does not answer): set KERNEL_SRC= to a tree of $release; docs/other-trees.md says which others the patches apply to"
+	die "the mirror has no $package (or does not answer): set KERNEL_SRC= to a tree of $release, or LINUX= to another release: docs/other-trees.md says to which the patches apply"
 }
 
 get_deb() {
@@ -84,7 +85,7 @@ check_version() {
 
 	[ -f "$1/Kbuild" ] || die "$1 is not a kernel tree"
 	have=$(sed -n 's/^VERSION = //p; s/^PATCHLEVEL = /./p' "$1/Makefile" | tr -d '\n')
-	[ "$have" = $release ] || die "$1 is Linux ${have:-of unknown version}, the series is for $release: see docs/other-trees.md"
+	[ "$have" = "$release" ] || die "$1 is Linux ${have:-of unknown version}, the series is for $release: see docs/other-trees.md"
 }
 
 from_user() {
@@ -119,7 +120,7 @@ fi
 origin=${KERNEL_SRC:-$package}
 if [ -e "$tree/.git" ]; then
 	was=$(git -C "$tree" config pci-shmem-bar.origin || true)
-	[ -z "${KERNEL_SRC:-}" ] || [ "$was" = "$origin" ] ||
+	[ -z "${KERNEL_SRC:-}${LINUX:-}" ] || [ "$was" = "$origin" ] ||
 		die "build/linux was made from $was: save your work in it, then remove it and run this again"
 	exit 0
 fi
