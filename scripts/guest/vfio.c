@@ -5,45 +5,9 @@
  */
 
 #include "leaves.h"
+#include "vfio.h"
 
-#include <linux/pci_regs.h>
-#include <linux/vfio.h>
-
-static int device, container;
-
-static uint64_t region_offset(unsigned int index)
-{
-	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
-
-	return ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &info) ? -1ULL : info.offset;
-}
-
-/* The number of the device's group: -1 if there is no IOMMU */
-static int group_of(const char *dev)
-{
-	char link[128] = "", *name;
-
-	readlink(dev_path(dev, "iommu_group"), link, sizeof(link) - 1);
-	name = strrchr(link, '/');
-	return name ? atoi(name + 1) : -1;
-}
-
-static int open_device(const char *dev)
-{
-	char path[32];
-	int group;
-
-	if (spew(dev_path(dev, "driver_override"), "vfio-pci") || spew("/sys/bus/pci/drivers_probe", dev))
-		return -1;
-	snprintf(path, sizeof(path), "/dev/vfio/%d", group_of(dev));
-	group = open(path, O_RDWR);
-	container = open("/dev/vfio/vfio", O_RDWR);
-	if (group < 0 || container < 0 ||
-	    ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ||
-	    ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
-		return -1;
-	return ioctl(group, VFIO_GROUP_GET_DEVICE_FD, dev);
-}
+static struct vfio vfio;
 
 FIXTURE(vfio) {
 	struct leaves leaves;
@@ -51,10 +15,9 @@ FIXTURE(vfio) {
 
 FIXTURE_SETUP(vfio)
 {
-	device = open_device(HIGH);
-	ASSERT_GE(device, 0) TH_LOG("errno %d", errno);
-	self->leaves.fd = device;
-	self->leaves.off = region_offset(VFIO_PCI_BAR2_REGION_INDEX);
+	ASSERT_TRUE(open_vfio(&vfio, HIGH)) TH_LOG("errno %d", errno);
+	self->leaves.fd = vfio.device;
+	self->leaves.off = region_offset(&vfio, VFIO_PCI_BAR2_REGION_INDEX);
 	self->leaves.len = bar_size(HIGH);
 	ASSERT_TRUE(open_leaves(&self->leaves));
 }
@@ -97,16 +60,16 @@ TEST_F(vfio, split_while_touched)
 /* vfio-pci unmaps everything when the device is told not to answer, and SIGBUS is what comes then. */
 static bool memory_off_and_on(void)
 {
-	uint64_t off = region_offset(VFIO_PCI_CONFIG_REGION_INDEX) + PCI_COMMAND;
+	uint64_t off = region_offset(&vfio, VFIO_PCI_CONFIG_REGION_INDEX) + PCI_COMMAND;
 	uint16_t on, none;
 
-	if (read_at(device, &on, sizeof(on), off) != sizeof(on))
+	if (read_at(vfio.device, &on, sizeof(on), off) != sizeof(on))
 		return false;
 	none = on & ~PCI_COMMAND_MEMORY;
-	if (write_at(device, &none, sizeof(none), off) != sizeof(none))
+	if (write_at(vfio.device, &none, sizeof(none), off) != sizeof(none))
 		return false;
 	usleep(500);
-	if (write_at(device, &on, sizeof(on), off) != sizeof(on))
+	if (write_at(vfio.device, &on, sizeof(on), off) != sizeof(on))
 		return false;
 	usleep(2000);
 	return true;
@@ -120,19 +83,12 @@ TEST_F(vfio, split_while_memory_is_off)
 /* What the IOMMU is to map: follow_pfnmap_start() meets leaves. */
 TEST_F(vfio, dma_map)
 {
+	const uint64_t iova = 64 * PUD;	/* behind what is reserved */
 	struct leaves *l = &self->leaves;
-	struct vfio_iommu_type1_dma_map map = {
-		.argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-		.iova = 64 * PUD, .size = l->len - 2 * PMD,	/* behind what is reserved */
-	};
-	struct vfio_iommu_type1_dma_unmap unmap = {
-		.argsz = sizeof(unmap), .iova = map.iova, .size = map.size,
-	};
+	size_t size = l->len - 2 * PMD;
 
 	ASSERT_TRUE(map_leaves(l));
-	map.vaddr = (uintptr_t)l->map + PMD;
-	EXPECT_EQ(0, ioctl(container, VFIO_IOMMU_MAP_DMA, &map)) TH_LOG("errno %d", errno);
-	EXPECT_EQ(0, ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap));
-	EXPECT_EQ(unmap.size, map.size);
+	EXPECT_EQ(0, map_dma(&vfio, l->map + PMD, size, iova));
+	EXPECT_EQ(size, unmap_dma(&vfio, size, iova));
 	munmap(l->map, l->len);
 }

@@ -3,8 +3,8 @@
  * A device that vfio-pci gives to this program, behind an IOMMU
  */
 
-#ifndef VFIO_H
-#define VFIO_H
+#ifndef GUEST_VFIO_H
+#define GUEST_VFIO_H
 
 #include "guest.h"
 

@@ -208,7 +208,9 @@ def iommu(run):
     run.judge(run.boot("guest", [
         "-initrd", run.path("initrd"), "-device", "intel-iommu,intremap=off",
         *ivshmem("memory", run.path("memory"), MIB, "addr=5"),
-        "-device", "pxb-pcie,id=far,bus_nr=255", "-device", "edu,bus=far"],
+        # On the last bus there can be
+        "-device", "pxb-pcie,id=far,bus_nr=254", "-device", "pcie-root-port,bus=far,id=last,chassis=1,slot=1",
+        "-device", "edu,bus=last"],
         "intel_iommu=on vfio_iommu_type1.allow_unsafe_interrupts=1"))
 
 
