@@ -2,7 +2,7 @@
 /*
  * KUnit tests for PCI BARs that are memory shared with another party
  *
- * The devices here are on no bus.  Their BARs are in a hole of the real iomem
+ * The devices here are on no bus. Their BARs are in a hole of the real iomem
  * space, so that claims are real; what is behind memremap() is not.
  */
 
