@@ -330,6 +330,9 @@ static void try_move_all(struct leaves *l, size_t shift)
 	long before;
 
 	CHECK(l, is_right(l));
+	/* Into the TLB: QEMU has one of its own for what the kernel touches */
+	for_each_place(l, pos)
+		CHECK(l, !is_gone(old + pos));
 	CHECK(l, move(old, l->len, room));
 	for_each_place(l, pos)
 		CHECK(l, is_gone(old + pos));
@@ -355,7 +358,9 @@ static void child_has_all(struct leaves *l)
 	long before = faults();
 
 	CHECK(l, is_right(l));
+#ifndef __aarch64__	/* which leaves it to the kernel to say that something was accessed */
 	CHECK(l, faults() - before < 16);	/* of other memory */
+#endif
 }
 
 static void try_fork(struct leaves *l)
