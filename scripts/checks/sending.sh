@@ -65,16 +65,17 @@ one_thread() {
 # The lists of each set's tree; more, or another, is for a person to look at.
 lists_of() {
 	case $1 in
-	kernfs)		echo driver-core@lists.linux.dev ;;
-	vmwgfx)		echo dri-devel@lists.freedesktop.org ;;
-	qxl)		echo dri-devel@lists.freedesktop.org spice-devel@lists.freedesktop.org \
-				virtualization@lists.linux.dev ;;
-	pci-enable)	echo kunit-dev@googlegroups.com kvm@vger.kernel.org linux-doc@vger.kernel.org \
-				linux-kselftest@vger.kernel.org linux-pci@vger.kernel.org workflows@vger.kernel.org ;;
-	pci-shmem-bar)	echo dri-devel@lists.freedesktop.org driver-core@lists.linux.dev \
-				kunit-dev@googlegroups.com linux-doc@vger.kernel.org linux-kselftest@vger.kernel.org \
-				linux-pci@vger.kernel.org spice-devel@lists.freedesktop.org \
-				virtualization@lists.linux.dev ;;
+	mm)			echo linux-kselftest@vger.kernel.org linux-mm@kvack.org ;;
+	kernfs|kernfs-huge)	echo driver-core@lists.linux.dev ;;
+	vmwgfx)			echo dri-devel@lists.freedesktop.org ;;
+	qxl|drm-shmem-bar)	echo dri-devel@lists.freedesktop.org spice-devel@lists.freedesktop.org \
+					virtualization@lists.linux.dev ;;
+	kunit-pci)		echo kunit-dev@googlegroups.com linux-doc@vger.kernel.org \
+					linux-kselftest@vger.kernel.org linux-pci@vger.kernel.org workflows@vger.kernel.org ;;
+	pci-shmem-bar)		echo driver-core@lists.linux.dev kunit-dev@googlegroups.com linux-doc@vger.kernel.org \
+					linux-kselftest@vger.kernel.org linux-pci@vger.kernel.org ;;
+	pci-enable)		echo kvm@vger.kernel.org linux-doc@vger.kernel.org linux-pci@vger.kernel.org ;;
+	sample-1g)		echo linux-doc@vger.kernel.org linux-pci@vger.kernel.org ;;
 	esac
 }
 
