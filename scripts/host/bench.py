@@ -189,7 +189,7 @@ def cover(counts):
                       ("devm_request_mem_region(), devm_memremap()", "devm")):
         yield f"  {name:<42}{counts[f'kernel.1G.16M.{way}']:>11}{counts[f'kernel.1G.64G.{way}']:>13}"
     yield f"  {'mmap(), read each page and munmap()':<42}{'64 MiB':>11}{'8 GiB':>13}"
-    for name, what in (("the sample, with the kernfs set", "sample"), ("resource2_wc, no driver bound", "resource2_wc")):
+    for name, what in (("the sample, with all sets", "sample"), ("resource2_wc, no driver bound", "resource2_wc")):
         yield f"  {name:<42}{counts[f'{what}.64M.read.all']:>11}{counts[f'{what}.8G.read.all']:>13}"
 
 
