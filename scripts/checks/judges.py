@@ -291,10 +291,15 @@ def test_bench():
     good = {f"kernel.{pages}.{size}.{way}": 10000 for pages in ("1G", "2M") for size in bench.SIZES for way in ways}
     good.update({f"{what}.64M.{how}.all": count for how in ("read", "write")
                  for what, count in (("sample", 15), ("resource2_wc", 100))})
+    good.update({"sample.64G.sparse": 5, "resource2_wc.64G.sparse": 10000,
+                 "sample.2M.read.all": 100, "resource2_wc.2M.read.all": 100})
+    good.update({f"sample.{size}.read.{what}": count for size in ("1G", "8G", "64G")
+                 for what, count in (("touch", 110), ("again", 100))})
     OURS.check("bench: nothing is exceeded", exceeded() == 0)
     for name, count in (("kernel.1G.4K.pcim_helper", 10006), ("kernel.2M.64G.pcim_helper", 10006),
                         ("kernel.1G.4G.helper", 10606), ("kernel.1G.64G.by_hand", 9425),
-                        ("sample.64M.read.all", 16), ("resource2_wc.64M.write.all", 99)):
+                        ("sample.64M.read.all", 16), ("resource2_wc.64M.write.all", 99),
+                        ("sample.64G.sparse", 6), ("sample.8G.read.touch", 111), ("sample.2M.read.all", 101)):
         OURS.check(f"bench: {name} exceeds a limit", exceeded({name: count}) == 1)
     for pages in "1G", "2M":
         # Both are slower, so that only their growth is too much
