@@ -32,9 +32,9 @@ configure_each() {
 	$how "$each" "$@" && echo "$state" > "$1/.kconfig"
 }
 
-# touched PATTERN...: the files the series changes or adds.
+# touched PATTERN...: the files of the kernel that the series changes or adds.
 touched() {
-	plain_git diff --name-only pristine "$branch" -- "$@"
+	plain_git diff --name-only pristine "$branch" -- "$@" ':!tools'
 }
 
 # A configuration with all the C files the series touches
