@@ -44,7 +44,6 @@ struct pci_shmem_bar *pci_shmem_bar_map(struct pci_dev *pdev, int bar,
 					size_t min_len, unsigned long flags,
 					const char *name);
 void pci_shmem_bar_unmap(struct pci_shmem_bar *shm);
-DEFINE_FREE(pci_shmem_bar_unmap, struct pci_shmem_bar *,
-	    if (_T) pci_shmem_bar_unmap(_T))
+DEFINE_FREE(pci_shmem_bar_unmap, struct pci_shmem_bar *, if (_T) pci_shmem_bar_unmap(_T))
 
 #endif /* __PCI_SHMEM_BAR_H__ */
