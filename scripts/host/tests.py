@@ -134,9 +134,9 @@ class Four(Pair):
     def __init__(self, run):
         super().__init__(run)
         # Not more in the high one either: a host may give all of a file space that is
-        # written in many places
-        # But two leaves of 1 GiB, the first and the last.
-        self.sizes.update(low=64 * MIB, high=64 * MIB if run.kernel.name == "i386" else 2 * GIB)
+        # written in many places.  But two leaves of 1 GiB where there are any: the first and the last
+        high = 2 * GIB if run.kernel.arch == "x86_64" else min(self.sizes["high"], GIB)
+        self.sizes.update(low=64 * MIB, high=high)
         for name in self.sizes:
             self.backing("fill", name)
 
@@ -151,11 +151,12 @@ SAMPLE = "samples/pci/ivshmem_sample.c"
 
 def faults(run):
     four = Four(run)
-    args, append = four.devices(), four.append
+    args, append, memory = four.devices(), four.append, "1024"
     if run.kernel.arch == "x86_64":
         args += ["-cpu", CPUS["1G"]]
         append += " LEAVES=1G" if run.kernel.source_has(SAMPLE, "vmf_insert_pfn_pud") else ""
-    run.judge(run.boot("guest", args, append, memory="1536"), may_skip=may_skip(run))
+        memory = "1536"
+    run.judge(run.boot("guest", args, append, memory=memory), may_skip=may_skip(run))
 
 
 def walk(run):
