@@ -83,7 +83,7 @@ module_info() {
 }
 
 # What a file uses, it includes itself, except for what is there only to be
-# included by <linux/pci.h>, <linux/mm.h>, <kunit/test.h> or by everybody.
+# included by <linux/pci.h>, <linux/mm.h>, <linux/workqueue.h>, <kunit/test.h> or by everybody.
 includes() {
 	local file args said
 
@@ -96,7 +96,7 @@ includes() {
 		sed -n "s|^+ \"\(.*\)\"|$file: \1|p" <<< "$said" |
 			grep -vE ': (asm|asm-generic|vdso|linux/atomic)/' |
 			grep -vE ': linux/(pci_regs|pci_ids|device-id/pci|device|device/driver|dev_printk|nodemask_types).h' |
-			grep -vE ': (kunit/test-bug|linux/(build_bug|compiler_(attributes|types)|kconfig|stddef|gfp_types|huge_mm|mm_types|pgtable)).h'
+			grep -vE ': (kunit/test-bug|linux/(build_bug|compiler_(attributes|types)|kconfig|stddef|gfp_types|huge_mm|mm_types|pgtable|workqueue_types)).h'
 	done
 }
 
