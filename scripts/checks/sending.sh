@@ -85,13 +85,14 @@ addressees() {
 	[ -n "$(header To "$first")" ]
 }
 
-# What each need's patches are, as git patch-id says, in the order of the series
+# What each need's patches are, as git patch-id says of the hunks that format-patch --base reads: it
+# does not move them as "git log" does.
 base_information() {
 	local need
 
 	grep -qx "base-commit: $(plain_git rev-parse pristine)" "$first"
 	diff <(for need in ${set_needs[$name]}; do
-			plain_git log --reverse -p "${set_begin[$need]}..${set_end[$need]}" | plain_git patch-id --stable
+			plain_git log --reverse -p --no-indent-heuristic "${set_begin[$need]}..${set_end[$need]}" | plain_git patch-id --stable
 	       done | sed 's/\([^ ]*\) .*/prerequisite-patch-id: \1/' | sort) \
 		<(grep '^prerequisite-patch-id: ' "$first" | sort)
 }

@@ -10,9 +10,8 @@ trap 'rm -rf "$new"' EXIT
 # compare NAME REPOSITORY WHY
 compare() {
 	mkdir -p "$new/have" "$new/want"
-	"$top/scripts/export.sh" "$2" "$new/have"
 	(cd "$top" && tar -c patches series kernel-tree-overlay samples MAINTAINERS-snippet) | tar -x -C "$new/want"
-	if diff -ru --no-dereference "$new/want" "$new/have"; then
+	if "$top/scripts/export.sh" "$2" "$new/have" && diff -ru --no-dereference "$new/want" "$new/have"; then
 		ok "$1"
 	else
 		not_ok "$1 # $3"
