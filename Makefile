@@ -6,7 +6,7 @@ BOOT = tools:fetch disk:6 +tools:boot fetch apply tools:fetch:boot build:plain b
 
 # What decides, the quick first.  With a ~, not again until something has changed.
 CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:check mutations cover \
-	+judges +sync +~users +~checkpatch +~each build:plain boot:plain:sample \
+	+judges +sync +~users +~each build:plain boot:plain:sample \
 	+~sets +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
 	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
@@ -21,7 +21,9 @@ CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:che
 SOAK = tools:check:soak disk:20 fetch apply \
 	build:plain +boot:plain:walk:150000 build:debug +boot:debug:walk:4000 build:kcsan +boot:kcsan:walk:25000 \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
-	boot:debug:stress:100 boot:debug:hotplug:50 boot:kcsan:faults boot:kcsan:stress:100 \
+	boot:debug:stress:100 boot:debug:hotplug:50 \
+	boot:debug:drm:qxl-small boot:debug:drm:qxl-vgacon boot:debug:drm:qxl-vesa boot:debug:drm:qxl-revision4 \
+	boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
 	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing litmus trees tries
 
@@ -43,7 +45,6 @@ help:
 	@echo 'make mails       SET=NAME OUT=DIR: write the mails of a set; sends nothing'
 	@echo
 	@echo 'make sync        is what is committed here what the patches produce?'
-	@echo 'make checkpatch  checkpatch --strict on every patch'
 	@echo 'make ways        git am, b4, quilt, and sending a set, as the pages say'
 	@echo 'make sending     the mails of all sets, read by b4, checkpatch and git send-email'
 	@echo 'make each        does every commit compile alone, without a new warning?'
@@ -57,6 +58,7 @@ help:
 	@echo 'make kunit       the KUnit tests, with kunit.py on UML'
 	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
 	@echo 'make bench       what mapping costs, in instructions; writes docs/cost.md'
+	@echo 'make checkpatch  checkpatch --strict on every patch, which sending does with the mails'
 	@echo 'make trees       the series on other trees; writes docs/other-trees.md'
 	@echo 'make tries       try on each kernel that Debian has for this release, and dkms on one'
 	@echo 'make clean       remove build/, but for build/linux and the download'

@@ -187,8 +187,11 @@ for name in "${set_names[@]}"; do
 	range=${set_begin[$name]}..${set_end[$name]}
 	count=$(plain_git rev-list --count "$range")
 	mails=$((count == 1 ? 1 : count + 1))
-	out=$scratch/unsigned-$name
-	try "$name: unsigned mails are no mails to send" unsigned
+	case $name in
+	mm|kunit-pci)	# several mails, and one
+		out=$scratch/unsigned-$name
+		try "$name: unsigned mails are no mails to send" unsigned ;;
+	esac
 	out=$scratch/signed-$name
 	try "$name: signed mails" signed
 	patches_in "$out"

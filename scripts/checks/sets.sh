@@ -49,8 +49,9 @@ commit_of_am() {
 	git -C "$am" rev-parse HEAD
 }
 
-# compiles NAME: what is in $am
+# compiles TEXT COMMIT: what is in $am, unless it is that commit's tree, which "each" compiles
 compiles() {
+	[ "$(git -C "$am" rev-parse 'HEAD^{tree}')" != "$(plain_git rev-parse "$2^{tree}")" ] || return 0
 	go_to "$(commit_of_am)"
 	ok_if_empty "$1 compiles" "$(new_to_say)"
 }
@@ -81,24 +82,22 @@ passes() {
 	done
 }
 
-# without_unmanaged: from the patch on that makes the unmanaged form public, nothing of its set
-# is needed by other sets.
+# without_unmanaged NAME: from the patch on that makes the unmanaged form public, nothing of its
+# set is needed by other sets.
 without_unmanaged() {
-	local range=${set_begin[pci-shmem-bar]}..${set_end[pci-shmem-bar]} first name needs
+	local all=${set_end[pci-shmem-bar]} first
 
-	first=$(plain_git log --format=%H --grep='^PCI: Add the unmanaged form of pci_shmem_bar$' "$range")
+	first=$(plain_git log --format=%H --grep='^PCI: Add the unmanaged form of pci_shmem_bar$' \
+		"${set_begin[pci-shmem-bar]}..$all")
 	[ -n "$first" ] || die "pci-shmem-bar has no patch of that name any more"
 	set_end[pci-shmem-bar]=$first^
-	for name in "${set_names[@]}"; do
-		[[ " $name ${set_needs[$name]} " = *" pci-shmem-bar "* ]] || continue
-		read -ra needs <<< "${set_needs[$name]}"
-		if am "${needs[@]}" "$name"; then
-			ok "$name applies without the unmanaged form"
-			compiles "$name, without the unmanaged form,"
-		else
-			not_ok "$name # does not apply without the unmanaged form: $(grep -m1 '^error:' "$am/.git/log")"
-		fi
-	done
+	if am "${needs[@]}" "$1"; then
+		ok "$1 applies without the unmanaged form"
+		compiles "$1, without the unmanaged form," "$all"
+	else
+		not_ok "$1 # does not apply without the unmanaged form: $(grep -m1 '^error:' "$am/.git/log")"
+	fi
+	set_end[pci-shmem-bar]=$all
 }
 
 read_sets "$tree"
@@ -112,7 +111,8 @@ for name in "${set_names[@]}"; do
 		passes "$name"
 	else
 		ok "$name applies with ${needs[*]:-nothing}"
-		compiles "$name"
+		compiles "$name" "${set_end[$name]}"
+		[[ " ${needs[*]} " != *" pci-shmem-bar "* ]] || without_unmanaged "$name"
 		for need in "${needs[@]}"; do
 			# Not for its text, but for functions, and for mm that can split what the sample makes
 			case "$name $need" in
@@ -127,8 +127,5 @@ for name in "${set_names[@]}"; do
 		done
 	fi
 done
-if [ -z "${1:-}" ]; then
-	without_unmanaged
-	need_all_options
-fi
+[ -n "${1:-}" ] || need_all_options
 totals

@@ -463,19 +463,22 @@ class DrmBoot(NamedTuple):
     append: str = ""
     machine: str = "q35"
     spare: str = ""		# to be plugged in later: QEMU aborts if that is where one has been
-    debug: bool = True		# also in the debug kernel
+    debug: bool = True		# also in the debug kernel, where it takes minutes; else if asked for by name
 
 
 DRM_BOOTS = {
     "vmwgfx": DrmBoot(["vmware-svga"], {"vmwgfx.claims", "vmwgfx.sizes"}),
     "qxl": DrmBoot(["qxl,id=card"], qxl("suspend", "edge_rom"), "edge_rom=1"),
     # QEMU rounds this up, to a 16 MiB BAR 0
-    "qxl-small": DrmBoot(["qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1"], qxl()),
+    "qxl-small": DrmBoot(["qxl,id=card,ram_size_mb=1,vram_size_mb=1,vgamem_mb=1"], qxl(),
+                         debug=False),
     "qxl-bar4": DrmBoot(["qxl,id=card,vram64_size_mb=256"], qxl("suspend")),
-    "qxl-vgacon": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"), "firstfb=VGA+"),
+    "qxl-vgacon": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"), "firstfb=VGA+",
+                          debug=False),
     "qxl-vesa": DrmBoot(["qxl-vga,id=card"], qxl("takes_over", "suspend"),
-                        "vga=0x317 firstfb=vesadrm"),
-    "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend")),
+                        "vga=0x317 firstfb=vesadrm", debug=False),
+    "qxl-revision4": DrmBoot(["qxl-vga,id=card,revision=4"], qxl("vga_lock", "suspend"),
+                             debug=False),
     "qxl-two": DrmBoot(["qxl,id=card,addr=1", "qxl,id=card2,addr=2"], {"qxl.two_cards", "qxl.stuck_card"}),
     "qxl-port": DrmBoot(["pcie-root-port,id=rp1,chassis=1,slot=1",
                          "pcie-root-port,id=rp2,chassis=2,slot=2,mem-reserve=192M",
@@ -500,7 +503,8 @@ def drm(run):
                         screen.serve, machine=boot.machine, memory="512")
 
     boots = [(name, boot) for name, boot in DRM_BOOTS.items()
-             if fnmatch.fnmatch(name, run.only) and (boot.debug or run.kernel.name != "debug")]
+             if fnmatch.fnmatch(name, run.only)
+             and (boot.debug or run.kernel.name != "debug" or run.only != "*")]
     guests = []
     for item in boots:
         # Two at a time, as one guest does not keep two processors busy

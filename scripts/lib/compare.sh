@@ -123,8 +123,22 @@ all_say() {
 	plain_git -C "$each" rev-parse HEAD > "$gcc-nopci/compiled"
 }
 
+# state_before: what it depends on what they say of the pristine tree
+state_before() {
+	plain_git rev-parse pristine
+	touched '*.c'
+	sum_of "${touch_all[@]}" "${nopci[@]}" "$top"/scripts/lib/{compare,kernel}.sh
+	gcc --version
+	sparse --version
+}
+
 # say_before: what they say of the pristine tree
 say_before() {
+	local state
+
+	state=$(state_before)
+	[ "$state" != "$(cat "$gcc/state_before" 2>/dev/null)" ] || return 0
+	rm -f "$gcc/state_before"
 	go_to pristine
 	mkdir -p "$gcc"
 	rm -f "$gcc-nopci/compiled"	# by a compiler that may have changed
@@ -133,6 +147,7 @@ say_before() {
 	# Or a sparse that does not work would find nothing in the series either.
 	grep -q '^drivers/gpu/drm/qxl/.*different address spaces' "$gcc/before" ||
 		die "sparse does not say of the pristine qxl what it should: see $gcc/log"
+	echo "$state" > "$gcc/state_before"
 }
 
 # new_to_say: what they say now, and did not before
