@@ -14,7 +14,7 @@ get() {
 
 	deb=$(find_deb "$1" "$dir")
 	if [ -z "$deb" ]; then
-		version=$(versions_of "$1" | head -n 1)
+		version=$(versions_of "$1" | sed -n 1p)
 		[ -n "$version" ] || { echo "the mirror has no $1"; return 1; }
 		download "$1" "$version" "$dir"
 		deb=$(find_deb "$1" "$dir")

@@ -107,6 +107,37 @@ TEST_F(iommu, dma_to_sample)
 	close(fd);
 }
 
+/* VFIO does not notice that the pages are not this program's any more. */
+TEST_F(iommu, dma_after_unbind)
+{
+	char dump[LEN];
+	unsigned int i;
+	int fd;
+
+	modprobe(DRIVER);
+	fd = open(dev_path(HIGH, "shmem"), O_RDWR);
+	ASSERT_GE(fd, 0);
+	self->buf = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, self->buf);
+	close(fd);
+	ASSERT_EQ(0, map_dma(&edu, self->buf, 2 * PAGE, IOVA));
+	for (i = 0; i < LEN; i++)
+		self->buf[i] = 3 * i;
+	memset(self->buf + PAGE, 0, LEN);
+
+	ASSERT_EQ(0, unbind_driver(HIGH));
+	EXPECT_TRUE(copy(IOVA, EDU_BUFFER, 0));
+	EXPECT_TRUE(copy(EDU_BUFFER, IOVA + PAGE, EDU_TO_MEMORY));
+	ASSERT_EQ(0, bind_driver(HIGH));
+
+	fd = open(dev_path(HIGH, "shmem"), O_RDWR);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(LEN, read_at(fd, dump, LEN, PAGE));
+	for (i = 0; i < LEN; i++)
+		ASSERT_EQ((char)(3 * i), dump[i]) TH_LOG("at %u", i);
+	close(fd);
+}
+
 TEST_F(iommu, software_bus)
 {
 	static const char * const modules[] = { "pci_kunit", "pci_shmem_bar_bus_kunit" };

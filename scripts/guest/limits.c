@@ -8,6 +8,9 @@
 #include "mapping.h"
 
 #include <linux/futex.h>
+#include <poll.h>
+
+#define DOORBELL	"0000:00:08.0"
 
 FIXTURE(limits) {
 	uint64_t start;
@@ -185,6 +188,65 @@ TEST_F(limits, driver_override)
 	EXPECT_EQ(-ENODEV, bind_driver(HIGH));
 	EXPECT_EQ(0, spew(dev_path(HIGH, "driver_override"), "\n"));
 	EXPECT_EQ(0, bind_driver(HIGH));
+}
+
+/* The same ID, and a second way to say that something has changed, which nobody listens to */
+TEST_F(limits, no_interrupts)
+{
+	char text[16];
+
+	ASSERT_TRUE(is_bound(DOORBELL));
+	/* The table of its MSI-X vectors */
+	EXPECT_EQ(0, access(dev_path(DOORBELL, "resource1"), F_OK));
+	EXPECT_EQ(-ENOENT, slurp(dev_path(DOORBELL, "msi_irqs"), text, sizeof(text)));
+	ASSERT_LT(0, slurp(dev_path(DOORBELL, "shmem"), text, sizeof(text)));
+}
+
+/* poll() of a file of sysfs says with POLLERR and POLLPRI that it has changed since it was read. */
+static int polled(int fd, int ms)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
+	int ret = poll(&poll_fd, 1, ms);
+
+	return ret > 0 ? poll_fd.revents : ret;
+}
+
+static bool sleeps(pid_t pid)
+{
+	char path[32], stat[256], *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (slurp(path, stat, sizeof(stat)) < 0)
+		return false;
+	state = strrchr(stat, ')');
+	return state && state[2] == 'S';
+}
+
+/* Who asks after it is told at once, but who waits already is not. */
+TEST_F(limits, poll_does_not_wake)
+{
+	volatile int *begins = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+	char byte;
+
+	ASSERT_NE(MAP_FAILED, (void *)begins);
+	ASSERT_EQ(1, read_at(self->fd, &byte, 1, 0));
+	EXPECT_EQ(0, polled(self->fd, 0));
+	pid = fork();
+	if (!pid) {
+		*begins = 1;
+		_exit(polled(self->fd, -1));
+	}
+	while (!*begins || !sleeps(pid))
+		usleep(1000);
+	ASSERT_EQ(0, unbind_driver(HIGH));
+	EXPECT_EQ(POLLERR | POLLPRI, polled(self->fd, 0));
+	usleep(300000);
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	munmap((void *)begins, PAGE);
+	ASSERT_EQ(0, bind_driver(HIGH));
 }
 
 /* What debuggers do: /proc/PID/mem and ptrace() */

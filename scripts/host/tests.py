@@ -114,9 +114,35 @@ def stress(run):
               may_skip=may_skip(run) + STRESS_SKIPS.get(run.kernel.name, []))
 
 
+class Doorbell:
+    """What ivshmem-doorbell wants: somebody who gives it the memory, and eventfds of those who
+    ring.  Of each number on the line, QEMU's docs/specs/ivshmem-spec has the meaning."""
+
+    def __init__(self, run):
+        # Relative: the path of a socket is short
+        self.path = os.path.relpath(run.path("doorbell"))
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def args(self):
+        return ["-chardev", f"socket,id=doorbell,path={self.path}",
+                "-device", "ivshmem-doorbell,chardev=doorbell,vectors=1,addr=8"]
+
+    def serve(self):
+        device, _ = self.listener.accept()
+        memory_fd = os.memfd_create("doorbell")
+        os.truncate(memory_fd, MIB)
+        # The version, its number, the memory, and its vector
+        for number, fds in ((0, []), (0, []), (-1, [memory_fd]), (0, [os.eventfd(0)])):
+            socket.send_fds(device, [struct.pack("<q", number)], fds)
+        device.recv(1)		# until QEMU ends
+
+
 def limits(run):
     # Two processors that really run at the same time, or no word is ever torn
-    run.judge(run.boot("guest", Pair(run).devices(), parallel=True))
+    run.judge(run.boot("guest", Pair(run).devices() + Doorbell(run).args(), parallel=True))
 
 
 def unassigned(run):
