@@ -49,8 +49,7 @@ class Run:
             if guest.error:
                 self.results.check(f"{prefix}end", False, guest.error)
         if self.results.failed > before:
-            for text in f"{guest.out}.console", f"{guest.out}.ktap":
-                print(f"--- last lines of {text}", *judge.read(text).splitlines()[-30:], sep="\n")
+            print(f"# logs: {guest.out}.console .ktap .command")
 
 
 def main():

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Run stages one after the other, and say how long each took and what its tests
-# came to.  A stage is a script here or in checks/ and its arguments, as in
+# Run stages one after the other, and say of each, when it ends, how long it took and what its
+# tests came to; build/summary.md and build/results.xml (JUnit) say it to others.  A stage is a
+# script here or in checks/ and its arguments, as in
 # "build:plain".  One with a + before it runs beside those that follow, but not beside
 # another with a +, as long as there are some without: there are never more than two.
 # With a ~ before its name, a stage that has passed is not run again until something has
-# changed: the files here, the branch, or the packages of this machine.
+# changed: what such stages read, the branch, or the packages of this machine.
+#
+# V=1 shows what the stages say.  SLOW=N makes all limits of time N times as long.
 if [ -z "${RUN_SH:-}" ]; then
 	# A make that is killed takes this with it, even if it has no time to say so.
 	! command -v setpriv >/dev/null || RUN_SH=yes exec setpriv --pdeathsig TERM "$0" "$@"
@@ -17,10 +20,17 @@ mkdir -p "$build/logs"
 exec 9> "$build/.lock"
 flock -n 9 || die "another run is using $build"
 
-passed=0 failed=0 skipped=0 times=()
+limit=$((7200 * slow))		# seconds, for each stage
+todo=("$@") queue=()		# to come: all, and of those beside others the ones whose turn it is
+front='' beside=''		# what runs
+passed=0 failed=0 skipped=0
+reported=()			# SECONDS yes|no PASSED FAILED SKIPPED STAGE
 declare -A pid begun		# by stage, of those that run
 declare -A inputs		# of those with a ~: what all_inputs said when they were started
-queue=() beside='' ended=()	# of those beside others: to come; the one that runs; to be reported
+declare -A last			# how long each took the last time that it passed
+while read -r took stage; do
+	last[$stage]=$took
+done < <(cat "$build/logs/times" 2>/dev/null)
 
 # Each stage is a process group, so that all of it can be ended.
 end_stages() {
@@ -31,7 +41,17 @@ end_stages() {
 	done
 }
 trap end_stages EXIT
-trap 'echo; die "interrupted in ${!pid[*]}"' INT TERM HUP
+
+interrupted() {
+	trap '' INT TERM HUP
+	clear_line
+	report_ended
+	echo "interrupted in ${!pid[*]}"
+	end_stages
+	summary
+	exit 1
+}
+trap interrupted INT TERM HUP
 
 # path_of NAME: the script of a stage
 path_of() {
@@ -49,27 +69,61 @@ tally() {
 	     END { if (n) print p, f, s }' "$1"
 }
 
+# is_needed STAGE: by all that follow, and has no tests
+is_needed() {
+	[[ $1 =~ ^(tools:.*|disk:.*|fetch|apply|build:.*)$ ]]
+}
+
 # judge STAGE STATUS LOG: set p, f and s, of a stage without tests to nothing
 judge() {
 	p='' f='' s=''
 	read -r p f s < <(tally "$3") || true
-	case $1 in
-	tools:*|disk:*|fetch|apply|build:*) ;;
-	*)	[ -n "$p" ] || p=1 f=0 s=0 ;;
-	esac
-	# It failed, whatever the tests say; or they have failed, whatever it says.
-	if [ "$2" != 0 ] && [ "${f:-0}" = 0 ]; then
+	# It failed, whatever the tests say; or they have failed, whatever it says; or nothing
+	# was tested.
+	if [ "${f:-0}" = 0 ] && { [ "$2" != 0 ] || { ! is_needed "$1" && [ "${p:-0}" = 0 ]; }; }; then
 		f=1
-		[ "${p:-0}" != 1 ] || p=0
+		[ "$2" != 0 ] || echo "not ok - $1 # nothing in it has passed" >> "$3"
 	fi
 	[ "${f:-0}" = 0 ]
 }
 
+# summary: the totals, for people and for programs
 summary() {
+	local stage took good p f s bad=()
+
+	{
+		echo '<?xml version="1.0" encoding="UTF-8"?>'
+		echo '<testsuites>'
+		for each in "${reported[@]}"; do
+			read -r took good _ _ _ stage <<< "$each"
+			tests_of "$stage" -v xml=yes -v took="$took" -v good="$good"
+		done
+		echo '</testsuites>'
+	} > "$build/results.xml"
+	{
+		echo "$passed passed, $failed failed, $skipped skipped in $SECONDS s${pid[*]:+; interrupted in ${!pid[*]}}"
+		printf '\n| stage | s | passed | failed | skipped |\n|---|---|---|---|---|\n'
+		for each in "${reported[@]}"; do
+			read -r took good p f s stage <<< "$each"
+			echo "| $stage | $took | $p | $f | $s |"
+		done
+		for each in "${reported[@]}"; do
+			read -r _ good _ _ _ stage <<< "$each"
+			[ "$good" = no ] || continue
+			printf '\n## %s\n\n' "$stage"
+			tests_of "$stage"
+			bad+=("$stage")
+		done
+	} > "$build/summary.md"
+	for stage in "${!last[@]}"; do
+		echo "${last[$stage]} $stage"
+	done > "$build/logs/times"
+
 	[ $((passed + failed + skipped)) != 0 ] || return 0
 	echo
-	[ ${#times[@]} -lt 10 ] || echo "slowest: $(printf '%s\n' "${times[@]}" | sort -rn |
-		awk 'NR <= 6 { printf "%s%s %d s", (NR > 1 ? ", " : ""), $2, $1 }'), all $SECONDS s"
+	[ ${#reported[@]} -lt 10 ] || echo "slowest: $(printf '%s\n' "${reported[@]}" | sort -rn |
+		awk 'NR <= 6 { printf "%s%s %d s", (NR > 1 ? ", " : ""), $6, $1 }'), all $SECONDS s"
+	[ ${#bad[@]} = 0 ] || echo "failed: ${bad[*]}; build/summary.md and build/results.xml say it again"
 	echo "$passed passed, $failed failed, $skipped skipped"
 }
 
@@ -77,7 +131,12 @@ log_of() {
 	echo "$build/logs/${1//:/-}.log"
 }
 
-# Where a stage leaves its status when it ends.  By then, and long before it is reported,
+# tests_of STAGE AWK-OPTION...: see tests.awk
+tests_of() {
+	awk -v stage="$1" "${@:2}" -f "$top/scripts/lib/tests.awk" "$(log_of "$1")" | iconv -c -f UTF-8 -t UTF-8
+}
+
+# Where a stage leaves its status when it ends.  By then, and long before that is seen,
 # another process may have its number, and bash knows nothing of it any more.
 status_of() {
 	echo "$build/logs/${1//:/-}.status"
@@ -89,13 +148,13 @@ passed_of() {
 }
 
 # all_inputs: one number for what a stage with a ~ can depend on; none if the tree has
-# changes that are not committed
+# changes that are not committed.  Of this repository, these stages read no pages.
 all_inputs() {
 	local entry files=()
 
 	[ -z "$(plain_git status --porcelain 2>&1)" ] || return 0
-	for entry in "$top"/* "$top/.ci"; do
-		[ "$entry" = "$top/build" ] || files+=("$entry")
+	for entry in scripts patches series kernel-tree-overlay samples MAINTAINERS-snippet; do
+		[ ! -e "$top/$entry" ] || files+=("$top/$entry")
 	done
 	{
 		sum_of "${files[@]}"
@@ -116,6 +175,7 @@ has_passed() {
 start() {
 	local script words log file
 
+	[ -z "${pid[$1]:-}" ] || die "$1 runs already"
 	IFS=: read -ra words <<< "$1"
 	script=$(path_of "${words[0]}")
 	log=$(log_of "$1")
@@ -123,134 +183,177 @@ start() {
 	rm -f "$(passed_of "$1")" "$file"
 	[ -z "${inputs[$1]+x}" ] || inputs[$1]=$(all_inputs)
 	begun[$1]=$EPOCHSECONDS
+	: > "$log"
 	set -m
 	{
 		status=0
 		"$script" "${words[@]:1}" || status=$?
 		echo "$status" > "$file"
-	} > "$log" 2>&1 < /dev/null &
+	} >> "$log" 2>&1 < /dev/null &
 	pid[$1]=$!
 	set +m
+	[ -z "${V:-}" ] || tail -n +1 -f --pid="${pid[$1]}" "$log" 9>&- &
 }
 
 runs() {
 	[ ! -e "$(status_of "$1")" ] && kill -0 "${pid[$1]}" 2>/dev/null
 }
 
-# Has the one beside others ended?  Then it is the next one's turn.
-turn() {
-	if [ -n "$beside" ] && ! runs "$beside"; then
-		ended+=("$beside")
-		beside=''
-	fi
-	if [ -z "$beside" ] && [ ${#queue[@]} != 0 ]; then
-		beside=${queue[0]}
-		queue=("${queue[@]:1}")
-		start "$beside"
-	fi
+# next_beside: start the next one that is to run beside others
+next_beside() {
+	[ ${#queue[@]} != 0 ] || return 0
+	beside=${queue[0]}
+	queue=("${queue[@]:1}")
+	start "$beside"
 }
 
-# await STAGE: until it ends, show that time passes and, on a terminal, what is being done
-await() {
-	local begin=$SECONDS shown=0 now
-
-	while runs "$1"; do
-		sleep 0.2
-		turn
-		now=$((SECONDS - begin))
-		if [ -t 1 ]; then
-			printf '\r%-21s %4d s  %-50.50s' "$1" $now "$(tail -n 1 "$(log_of "$1")" | tr -d '\r')"
-		elif [ $now -ge $((shown + 60)) ]; then
-			shown=$now
-			printf ' %d s ...' $now
+# next_front: start the next one of the others, or when there is none, of those beside them
+next_front() {
+	while [ ${#todo[@]} != 0 ]; do
+		stage=${todo[0]}
+		todo=("${todo[@]:1}")
+		if [[ $stage == *~* ]]; then
+			stage=${stage/\~/}
+			if has_passed "${stage#+}"; then
+				clear_line
+				printf '%-21s before  ' "${stage#+}"
+				report "${stage#+}" 0 0
+				continue
+			fi
+			inputs[${stage#+}]=
+		fi
+		if [[ $stage == +* ]]; then
+			queue+=("${stage#+}")
+			[ -n "$beside" ] || next_beside
+		else
+			front=$stage
+			start "$front"
+			return
 		fi
 	done
-	[ ! -t 1 ] || printf '\r%78s\r%-21s' '' "$1"
+	[ ${#queue[@]} != 0 ] || return 0
+	front=${queue[0]}
+	queue=("${queue[@]:1}")
+	start "$front"
 }
 
-# finish STAGE: wait until it ends, and report
-finish() {
-	local status took file
+# left: how long the rest takes, if it takes as long as the last time
+left() {
+	local all=0 mine=0 each more='' seconds
 
-	printf '%-21s' "$1"
-	await "$1"
+	for each in "$front" "$beside" "${todo[@]}" "${queue[@]}"; do
+		each=${each#+} each=${each#\~}
+		[ -n "$each" ] || continue
+		seconds=${last[$each]:-}
+		[ -n "$seconds" ] || { more="more than "; continue; }
+		[ -z "${pid[$each]:-}" ] || seconds=$((seconds - (EPOCHSECONDS - begun[$each])))
+		[ "$seconds" -gt 0 ] || continue
+		all=$((all + seconds))
+		[ "$seconds" -le "$mine" ] || mine=$seconds
+	done
+	all=$((all / 2 > mine ? all / 2 : mine))	# two run at a time
+	[ $all = 0 ] || echo ", $more$(((all + 59) / 60)) min left"
+}
+
+# running: what runs, for how long
+running() {
+	local each text=
+
+	for each in "$front" "$beside"; do
+		[ -z "$each" ] || text+="${text:+, }$each $((EPOCHSECONDS - begun[$each])) s"
+	done
+	echo "$text$(left)"
+}
+
+clear_line() {
+	[ ! -t 1 ] || printf '\r%79s\r' ''
+}
+
+# await: until one of them ends, show what runs and, on a terminal, what is being done
+await() {
+	local shown=$SECONDS each
+
+	while :; do
+		for each in "${!pid[@]}"; do
+			runs "$each" || return 0
+			[ $((EPOCHSECONDS - begun[$each])) -le "$limit" ] || end_late "$each"
+		done
+		if [ -n "${V:-}" ]; then
+			:
+		elif [ -t 1 ]; then
+			printf '\r%-79.79s' "$(running): $(tail -n 1 "$(log_of "${front:-$beside}")" | tr -d '\r')"
+		elif [ $SECONDS -ge $((shown + 300)) ]; then
+			shown=$SECONDS
+			echo "... $(running)"
+		fi
+		sleep 0.2
+	done
+}
+
+# end_late STAGE: it does not end by itself
+end_late() {
+	kill -TERM -- "-${pid[$1]}" 2>/dev/null || true
+	sleep 2
+	kill -KILL -- "-${pid[$1]}" 2>/dev/null || true
+	echo "not ok - $1 # takes more than $limit s: SLOW=2 allows it twice that" >> "$(log_of "$1")"
 	wait "${pid[$1]}" 2>/dev/null || true
-	unset "pid[$1]"
-	file=$(status_of "$1")
-	[ -s "$file" ] || echo 1 > "$file"	# it was killed
-	status=$(cat "$file")
-	took=$(($(stat -c %Y "$file") - begun[$1]))
-	printf ' %4d s  ' "$took"
-	times+=("$took $1")
-	report "$1" "$status"
 }
 
-# report STAGE STATUS: what is in its log
+# Of those that run, report the ones that have ended
+report_ended() {
+	local each status file
+
+	for each in "${!pid[@]}"; do
+		! runs "$each" || continue
+		wait "${pid[$each]}" 2>/dev/null || true
+		unset "pid[$each]"
+		file=$(status_of "$each")
+		[ -s "$file" ] || echo 1 > "$file"	# it was killed
+		status=$(cat "$file")
+		took=$(($(stat -c %Y "$file") - begun[$each]))
+		clear_line
+		printf '%-21s %4d s  ' "$each" "$took"
+		report "$each" "$status" "$took"
+		# TAP's plan, unless it died
+		[ -z "$p" ] || echo "1..$(grep -cE '^(not )?ok - ' "$(log_of "$each")")" >> "$(log_of "$each")"
+		if [ "$each" = "$beside" ]; then
+			beside=
+			continue
+		fi
+		front=
+		if [ "$good" = no ] && is_needed "$each"; then
+			todo=() queue=()
+		fi
+	done
+}
+
+# report STAGE STATUS SECONDS: what is in its log
 report() {
-	local log good=yes
+	local log
 
 	log=$(log_of "$1")
-	judge "$1" "$2" "$log" || good=
+	good=yes
+	judge "$1" "$2" "$log" || good=no
 	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
-	if [ -n "$good" ]; then
+	reported+=("$3 $good ${p:--} ${f:--} ${s:--} $1")
+	if [ $good = yes ]; then
 		echo "${p:+$p passed, $f failed, $s skipped}"
 		sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
 		[ -z "${inputs[$1]:-}" ] || echo "${inputs[$1]}" > "$(passed_of "$1")"
+		[ "$3" = 0 ] || last[$1]=$3
 		return
 	fi
-	echo "FAILED"
-	echo "--- end of $log"
-	tail -n 40 "$log" | sed 's/^/    /'
+	echo "FAILED${p:+  $p passed, $f failed, $s skipped}"
+	tests_of "$1"
+	echo "    log: $log"
 }
 
-# Of those beside others, the ones that have ended meanwhile
-report_ended() {
-	local each
-
-	for each in "${ended[@]}"; do
-		finish "$each"
-	done
-	ended=()
-}
-
-for stage in "$@"; do
-	if [[ $stage == *~* ]]; then
-		stage=${stage/\~/}
-		if has_passed "${stage#+}"; then
-			printf '%-21s before  ' "${stage#+}"
-			report "${stage#+}" 0
-			continue
-		fi
-		inputs[${stage#+}]=
-	fi
-	if [[ $stage == +* ]]; then
-		queue+=("${stage#+}")
-		turn
-		continue
-	fi
-	before=$failed
-	start "$stage"
-	finish "$stage"
-	stop=
-	[ "$failed" = "$before" ] || case $stage in
-	# What the others need
-	tools:*|disk:*|fetch|apply|build:*)
-		stop=yes ;;
-	esac
-	report_ended
-	[ -z "$stop" ] || break
-done
-# Those that have not had their turn, in the place of the others
-[ -z "${stop:-}" ] || queue=()
-while [ ${#queue[@]} != 0 ]; do
-	stage=${queue[0]}
-	queue=("${queue[@]:1}")
-	start "$stage"
-	finish "$stage"
+while :; do
+	[ -n "$front" ] || next_front
+	[ -n "$beside" ] || next_beside
+	[ -n "$front$beside" ] || break
+	await
 	report_ended
 done
-report_ended
-[ -z "$beside" ] || finish "$beside"
-
 summary
 [ "$failed" = 0 ]

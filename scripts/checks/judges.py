@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.dont_write_bytecode = True
@@ -159,15 +160,16 @@ def test_run(tmp):
     copy = Copy(tmp, "run")
     copy.stage("good", "echo '2 passed, 0 failed, 1 skipped'; echo 'ok - x # SKIP because'")
     copy.stage("first", "echo '2 passed, 0 failed, 1 skipped'")
-    copy.stage("silent", "true")
+    copy.stage("says nothing", "true")
+    copy.stage("only skips", "echo '0 passed, 0 failed, 1 skipped'")
     copy.stage("dies", "echo '2 passed, 0 failed, 0 skipped'; exit 1")
     copy.stage("lies", "echo '2 passed, 1 failed, 0 skipped'")
     copy.stage("fails", "false")
     copy.stage("is killed", "echo '2 passed, 0 failed, 0 skipped'; kill -KILL 0")
-    out, status = copy.run("good", "silent")
-    OURS.check("run.sh: good stages", status == 0 and "3 passed, 0 failed, 1 skipped" in out)
+    out, status = copy.run("good", "first")
+    OURS.check("run.sh: good stages", status == 0 and "4 passed, 0 failed, 2 skipped" in out)
     OURS.check("run.sh: shows what was skipped", "skipped: x: because" in out)
-    for name in "dies", "lies", "fails", "is killed":
+    for name in "dies", "lies", "fails", "is killed", "says nothing", "only skips":
         out, status = copy.run("good", name, "good")
         OURS.check(f"run.sh: a stage that {name}", status != 0 and "FAILED" in out and
                    out.count("2 passed, 0 failed, 1 skipped") == 2 and ", 1 failed, " in out)
@@ -176,11 +178,31 @@ def test_run(tmp):
                    out.count("2 passed, 0 failed, 1 skipped") == 3 and ", 1 failed, " in out)
     OURS.check("run.sh: a stage that is not there", copy.run("nothing")[1] != 0)
     OURS.check("run.sh: a stage beside others that is not there", copy.run("+nothing", "good")[1] != 0)
-    copy.stage("waits", f"timeout 10 sh -c 'until [ -e {copy.top}/now ]; do sleep 0.1; done'")
-    copy.stage("allows", f"touch {copy.top}/now")
+    copy.stage("waits", f"timeout 10 sh -c 'until [ -e {copy.top}/now ]; do sleep 0.1; done' && echo 1 passed, 0 failed, 0 skipped")
+    copy.stage("allows", f"touch {copy.top}/now; echo 1 passed, 0 failed, 0 skipped")
     OURS.check("run.sh: beside means at the same time", copy.run("+waits", "allows")[1] == 0)
     os.unlink(f"{copy.top}/now")
     OURS.check("run.sh: two that are left run at the same time, too", copy.run("+waits", "+allows")[1] == 0)
+    copy.stage("slow", "sleep 2; echo '1 passed, 0 failed, 0 skipped'")
+    out = copy.run("+first", "slow")[0]
+    OURS.check("run.sh: reports what runs beside when it ends", 0 <= out.find("first") < out.find("slow"))
+    copy.stage("named", "echo 'ok - a'; echo unsaid; echo 'not ok - b&<c> # why'; echo ' 41 == 42'; echo 'ok - d # SKIP x'\n"
+               "echo unsaid; echo '1 passed, 1 failed, 1 skipped'; exit 1")
+    out = copy.run("named", "good")[0]
+    OURS.check("run.sh: says what failed, and no more", "not ok - b&<c> # why\n     41 == 42\n" in out and "unsaid" not in out)
+    suites = xml.etree.ElementTree.parse(f"{copy.top}/build/results.xml").getroot()
+    cases = {case.get("name"): [element.tag for element in case] for case in suites[0]}
+    OURS.check("run.sh: results.xml", cases == {"a": [], "b&<c>": ["failure"], "d": ["skipped"]} and len(suites) == 2)
+    OURS.check("run.sh: summary.md", "\n    not ok - b&<c> # why\n" in judge.read(f"{copy.top}/build/summary.md"))
+    OURS.check("run.sh: a plan in the log", judge.read(f"{copy.top}/build/logs/named.log").endswith("\n1..3\n"))
+    with open(f"{copy.top}/scripts/run.sh", "r+", encoding="utf-8") as file:
+        text = file.read().replace("limit=$((7200 * slow))", "limit=1")
+        file.seek(0)
+        file.write(text)
+        file.truncate()
+    copy.stage("does not end", "sleep 1000")
+    out, status = copy.run("does not end", "good")
+    OURS.check("run.sh: a stage that does not end", status != 0 and "takes more than 1 s" in out and "2 passed" in out)
     name, last_pid = "run.sh: another process gets the number of a stage that has ended", "/proc/sys/kernel/ns_last_pid"
     try:
         with open(last_pid, "w", encoding="ascii") as file:
@@ -188,9 +210,9 @@ def test_run(tmp):
     except OSError as error:	# root in a container may not
         OURS.skip(name, f"cannot write {last_pid}: {error.strerror}")
         return
-    copy.stage("ends", f"echo $PPID > {copy.top}/pid")
+    copy.stage("ends", f"echo 1 passed, 0 failed, 0 skipped; echo $PPID > {copy.top}/pid")
     copy.stage("reuses", f"until read -r pid < {copy.top}/pid; do :; done 2>/dev/null\n"
-               f"while [ $SECONDS -lt 2 ]; do echo $((pid - 1)) > {last_pid}; done")
+               f"while [ $SECONDS -lt 2 ]; do echo $((pid - 1)) > {last_pid}; done; echo 1 passed, 0 failed, 0 skipped")
     OURS.check(name, copy.run("+ends", "reuses")[1] == 0)
 
 
@@ -241,11 +263,12 @@ def wait_for(condition):
 
 
 def test_killed(tmp):
-    for number, *stages in ((signal.SIGTERM, "long"), (signal.SIGINT, "long"), (signal.SIGHUP, "long"),
+    for number, *stages in ((signal.SIGTERM, "long"), (signal.SIGINT, "+quick", "long"), (signal.SIGHUP, "long"),
                             (signal.SIGKILL, "long"), (signal.SIGTERM, "+long", "idle")):
         name = "-".join((number.name, *stages))
         copy = Copy(tmp, name)
         copy.stage("idle", "sleep 1000")
+        copy.stage("quick", "echo '2 passed, 0 failed, 0 skipped'")
         pid = f"{copy.top}/pid"
         copy.stage("long", f"sleep 1000 & echo $! > {pid}.new; mv {pid}.new {pid}; wait")
         process = copy.start(*stages)
@@ -258,11 +281,17 @@ def test_killed(tmp):
                        "another run is using" in copy.run("long")[0])
             os.kill(int(judge.read(pid)), signal.SIGTERM)
             continue
+        if "+quick" in stages:
+            wait_for(lambda: os.path.exists(f"{copy.top}/build/logs/quick.status"))	# pylint: disable=cell-var-from-loop
         process.send_signal(number)
         ended = wait_for(lambda: process.poll() is not None)	# pylint: disable=cell-var-from-loop
         OURS.check(f"{name}: leaves no process", ended and process.returncode != 0 and
                    wait_for(lambda: not alive(pid)))	# pylint: disable=cell-var-from-loop
-        copy.stage("long", "true")
+        if "+quick" in stages:
+            out = process.stdout.read()
+            OURS.check(f"{name}: totals", "2 passed, 0 failed, 0 skipped" in out.splitlines() and
+                       "interrupted in long" in judge.read(f"{copy.top}/build/summary.md"))
+        copy.stage("long", "echo '1 passed, 0 failed, 0 skipped'")
         OURS.check(f"{name}: leaves no lock", copy.run("long")[1] == 0)
 
 

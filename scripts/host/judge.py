@@ -2,6 +2,9 @@
 """What came of the tests: the kernel's own KTAP parser, the complaints on a console,
 and the skips that are allowed.  Everything that says passed, failed or skipped of a
 guest says it here.
+
+judge.py LOG [PATTERN...] does it with the log of a kernel that says both, as kunit.py's do; tests
+whose names match PATTERN may be skipped.
 """
 import fnmatch
 import os
@@ -28,6 +31,15 @@ def complaint(console):
     return found and found[0].strip()
 
 
+# Of what a test of the selftest harness says, this says nothing new.
+NOISE = re.compile(r"^# +(RUN|OK|FAIL) |: Test (terminated by assertion|failed$)")
+
+
+def show(lines):
+    """What belongs to the last check: run.sh shows it"""
+    print(*(f"    {line}" for line in lines), sep="\n")
+
+
 def leaves(test, path=""):
     name = f"{path}.{test.name}" if path else test.name
     if not test.subtests:
@@ -38,12 +50,13 @@ def leaves(test, path=""):
 
 
 def parse(ktap):
-    """(name, status, reason to skip) of each test, and how often the plan was not kept"""
+    """(name, status, reason to skip, what it said) of each test, and how often the plan was not
+    kept"""
     import kunit_parser		# pylint: disable=import-outside-toplevel
     from kunit_printer import null_printer	# pylint: disable=import-outside-toplevel
 
     main = kunit_parser.parse_run_tests(ktap.splitlines(), null_printer)
-    tests = [(name, test.status.name, test.skip_reason) for name, test in leaves(main)
+    tests = [(name, test.status.name, test.skip_reason, test.log) for name, test in leaves(main)
              if test is not main]
     return tests, main.counts.errors
 
@@ -70,26 +83,43 @@ class Results:
     def console(self, prefix, text, version):
         """version: as the kernel that was built calls itself, or another was booted"""
         said = complaint(text) or (version not in text and f"nothing of {version}")
-        return self.check(f"{prefix}console", not said, f"the kernel says: {said}")
+        good = self.check(f"{prefix}console", not said, f"the kernel says: {said}")
+        if not good:
+            show((text[text.find(said):] if said in text else text[-2000:]).splitlines()[:20])
+        return good
 
     def ktap(self, prefix, text, may_skip=(), must_run=None):
         """may_skip: patterns of names.  must_run: what this boot is for, if given; what is for
         others is skipped and not counted, but must not fail."""
         tests, errors = parse(text)
-        for name, status, reason in tests:
+        for name, status, reason, said in tests:
             if status == "SUCCESS":
                 self.check(prefix + name, True)
             elif status != "SKIPPED":
                 self.check(prefix + name, False, status.lower())
+                show(line for line in said if not NOISE.search(line))
             elif any(fnmatch.fnmatch(name, pattern) for pattern in may_skip):
                 self.skip(prefix + name, reason)
             elif must_run is not None and name not in must_run:
                 continue
             else:
                 self.check(prefix + name, False, f"must not be skipped: {reason}")
-        ran = {name for name, status, _ in tests if status == "SUCCESS"}
+        ran = {name for name, status, *_ in tests if status == "SUCCESS"}
         for name in sorted(set(must_run or ()) - {name for name, *_ in tests}):
             self.check(prefix + name, False, "is not there")
         if errors or not ran:
             self.check(f"{prefix}plan", False,
                        f"{errors} errors of KTAP, {len(ran)} tests passed: did the guest end early?")
+            show(text.splitlines()[-10:])
+
+
+def main():
+    results = Results()
+    text = read(sys.argv[1])
+    results.console("", text, "Linux version")
+    results.ktap("", text, sys.argv[2:])
+    return results.totals()
+
+
+if __name__ == "__main__":
+    sys.exit(not main())

@@ -182,6 +182,10 @@ class Guest(threading.Thread):
             preexec_fn=dies_with_us)
         port.close()
         qmp.close()
+        if os.environ.get("V"):
+            # pylint: disable-next=consider-using-with
+            subprocess.Popen(["tail", "-qF", "-n+1", f"--pid={self.process.pid}", f"{self.out}.console"],
+                             stderr=subprocess.DEVNULL)
         self.started.append(self)
         self.start()
 

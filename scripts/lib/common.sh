@@ -9,6 +9,7 @@ build=${PCI_SHMEM_BUILD:-$top/build}	# trees.sh has one for each other tree
 tree=$build/linux			# the kernel tree one works in
 each=$build/each/linux			# one commit of it after the other
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
+slow=${SLOW:-1}				# limits of time are this many times as long
 export LC_ALL=C
 PATH=$PATH:/usr/sbin			# depmod, after a plain su
 
@@ -21,6 +22,7 @@ note() {
 	echo "${0##*/}: $*"
 }
 
+[[ $slow =~ ^[1-9][0-9]*$ ]] || die "SLOW=$slow is no number"
 [[ $top != *[[:space:]]* ]] || die "the path $top has a space in it, with which the kernel cannot be built: move it"
 
 # A GIT_DIR would make all of git's commands here write to another repository.
