@@ -27,7 +27,7 @@ SOAK = tools:check:soak disk:20 fetch apply \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
 	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing litmus trees tries
 
-.PHONY: help try shell boot check soak mutate fetch apply build export \
+.PHONY: help try shell boot test check soak mutate fetch apply build export \
 	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench trees tries clean
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
 	@echo 'make check       boot, and all tests below down to bench'
 	@echo 'make shell       a guest with two of the devices, and a shell: KERNEL=debug, GDB=1'
+	@echo 'make test        one test in a guest: KERNEL=debug TEST=stress COUNT=100'
 	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
@@ -69,6 +70,8 @@ help:
 	@echo 'ACCEL=kvm        boot with KVM instead of TCG'
 	@echo 'SEED=N           repeat a test with the memory contents of an earlier one'
 	@echo 'LIMIT=N          give up on a guest that has said nothing for N seconds'
+	@echo 'SLOW=N           all limits of time are N times as long: for slow machines'
+	@echo 'V=1              show what stages say, and the consoles of guests'
 
 # try or try-VERSION
 try:
@@ -84,6 +87,11 @@ shell:
 
 boot:
 	@scripts/run.sh $(BOOT)
+
+# Not built again if nothing has changed
+test:
+	@scripts/run.sh tools:check disk:8 fetch apply build:$(or $(KERNEL),plain) \
+		boot:$(or $(KERNEL),plain):$(or $(TEST),sample)$(COUNT:%=:%)
 
 check:
 	@scripts/run.sh $(CHECK)

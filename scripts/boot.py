@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot build/kernel-KERNEL in QEMU and run a test in it: boot.py KERNEL TEST [COUNT|GUESTS]
 
-COUNT is how often a test repeats what it does, GUESTS a pattern: which to boot of those
+COUNT is how often a test repeats what it does, if not as often as tests.py says, GUESTS a pattern: which to boot of those
 that drm has.  ACCEL=kvm asks for KVM, SEED= repeats an earlier run, LIMIT= is how many
 seconds a guest may be silent.
 """
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -25,9 +26,9 @@ class Run:
 
     def __init__(self, build, kernel, test, arg):
         self.kernel = vm.Kernel(build, kernel, test)
-        self.count = int(arg) if arg.isdigit() else 0
-        self.only = "*" if arg.isdigit() else arg
-        self.seed = int(os.environ.get("SEED") or random.getrandbits(32))
+        self.count = int(arg) if arg.isdigit() else tests.COUNTS.get(test, 0)
+        self.only = "*" if not arg or arg.isdigit() else arg
+        self.seed = vm.number("SEED", random.getrandbits(32))
         self.results = judge.Results()
 
     def path(self, name):
@@ -49,20 +50,20 @@ class Run:
             if guest.error:
                 self.results.check(f"{prefix}end", False, guest.error)
         if self.results.failed > before:
-            print(f"# logs: {guest.out}.console .ktap .command")
+            print(f"# logs: {guest.out}.console .ktap .stderr .command")
 
 
 def main():
-    if (len(sys.argv) < 3 or sys.argv[2] not in tests.TESTS or
-            len(sys.argv) > 3 and not sys.argv[3].isdigit() and sys.argv[2] != "drm"):
+    arg = sys.argv[3] if len(sys.argv) > 3 else ""
+    if (not 3 <= len(sys.argv) <= 4 or sys.argv[2] not in tests.TESTS or
+            arg and not re.fullmatch("0*[1-9][0-9]*", arg) and sys.argv[2] != "drm"):
         sys.exit(f"usage: boot.py KERNEL {'|'.join(tests.TESTS)} [COUNT|GUESTS]")
     kernel, test = sys.argv[1:3]
     program, function = tests.TESTS[test]
     build = os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build")
-    run = Run(build, kernel, test, sys.argv[3] if len(sys.argv) > 3 else "0")
-    missing = run.kernel.missing()
-    if missing:
-        sys.exit(f"boot.py: {missing}")
+    run = Run(build, kernel, test, arg)
+    run.kernel.check()
+    lock = run.kernel.lock()	# pylint: disable=unused-variable
     # No QEMU may outlive this, not even if it is told to end
     for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
         signal.signal(number, lambda *_: sys.exit(1))

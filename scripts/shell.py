@@ -23,9 +23,7 @@ def main():
         sys.exit("usage: shell.py KERNEL")
     build = os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build")
     kernel = vm.Kernel(build, sys.argv[1], "shell")
-    missing = kernel.missing()
-    if missing:
-        sys.exit(f"shell.py: {missing}")
+    kernel.check()
     subprocess.run([os.path.join(judge.TOP, "scripts/host/initramfs.sh"), kernel.dir,
                     vm.MACHINES[kernel.arch].cc, "shell", kernel.out], check=True)
     devices = []

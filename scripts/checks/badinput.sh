@@ -236,6 +236,17 @@ expect "no kernel" "run 'make build'" "$boot" plain sample
 ln -s "$build/kernel-plain" "$copy/build/kernel-plain"
 expect "no such test" "usage: boot.py" "$boot" plain nothing
 expect "no such count" "usage: boot.py" "$boot" plain sample many
+expect "no count at all" "usage: boot.py" "$boot" plain hotplug 0
+expect "no such seed" "boot.py: SEED=abc is no number" env SEED=abc "$boot" plain sample
+expect "no such limit" "boot.py: LIMIT=x is no number" env LIMIT=x "$boot" plain sample
+expect "no such accelerator" "boot.py: ACCEL=foo: it is tcg or kvm" env ACCEL=foo "$boot" plain sample
+exec {lock}> "$copy/build/boot-plain-sample.lock"
+flock "$lock"
+expect "two at once" "another boot.py uses" "$boot" plain sample
+exec {lock}>&-
+mkdir "$copy/a,b"
+ln -s "$copy"/{scripts,build} "$copy/a,b"
+expect "a comma in the path" "has a comma in it" env PCI_SHMEM_BUILD="$copy/a,b/build" "$boot" plain sample
 expect "no such kernel" "no kernel of that name" "$copy/scripts/build.sh" nothing
 
 # guest NAME TEXT: with the program on stdin in place of the sample's tests, TEXT is
@@ -253,6 +264,9 @@ guest() {
 	fi
 }
 
+# shellcheck disable=SC2016 # for the fake to expand
+fake qemu-system-x86_64 '[ "$1" = --version ] && echo "QEMU emulator version 7.2" || { echo "cannot do that" >&2; exit 1; }'
+PATH=$copy/bin:$PATH guest "QEMU that ends at once" 'not ok - end # cannot do that' < "$top/scripts/guest/sample.c"
 LIMIT=5 guest "guest that does not answer" 'no word of it for 5 s' <<'C'
 int main(void) { for (;;) sleep(1); }
 C
@@ -263,7 +277,7 @@ guest "guest without a result" 'not ok - plan # .* 0 tests passed' <<'C'
 #include <sys/reboot.h>
 int main(void) { reboot(RB_AUTOBOOT); return 0; }
 C
-guest "guest with a test that fails" 'not ok - global.fails' <<'C'
+guest "guest with a test that fails" 'Expected 1 \(1\) == 2 \(2\)' <<'C'
 #include "guest.h"
 TEST(fails) { EXPECT_EQ(1, 2); }
 TEST(passes) { }

@@ -8,11 +8,12 @@
 . "$top/scripts/lib/compare.sh"
 
 need_tree
+log=$(plain_git log --reverse --format='%h %s' "pristine..$branch")
 say_before
 while read -r commit subject; do
 	go_to "$commit"
 	ok_if_empty "$subject" "$(new_to_say)"
-done < <(plain_git log --reverse --format='%h %s' "pristine..$branch")
+done <<< "$log"
 
 need_all_options
 totals

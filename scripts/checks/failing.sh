@@ -18,19 +18,20 @@ if [ ! -e "$work/linux/.git" ]; then
 	plain_git worktree add -q --detach "$work/linux" pristine
 fi
 
+log=$(plain_git log --reverse --format='%h %s' "${set_begin[qxl]}..${set_end[qxl]}")
 number=0
 while read -r commit subject; do
 	number=$((number + 1))
 	if [ "$number" -lt "${1:-1}" ] || [ "$number" -gt "${2:-$number}" ]; then continue; fi
-	log=$work/failing-$number.log
+	out=$work/failing-$number.log
 	plain_git -C "$work/linux" checkout -q -f --detach "$commit"
-	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$log" 2>&1; then
-		not_ok "$number $subject # does not build, see $log"
-	elif PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set drm qxl-heads > "$log" 2>&1; then
+	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$out" 2>&1; then
+		not_ok "$number $subject # does not build, see $out"
+	elif PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set drm qxl-heads > "$out" 2>&1; then
 		ok "$number $subject"
 	else
 		not_ok "$number $subject"
-		sed 's/^/    /' "$log" | grep -E 'not ok|kernel says' || true
+		sed 's/^/    /' "$out" | grep -E 'not ok|kernel says' || true
 	fi
-done < <(plain_git log --reverse --format='%h %s' "${set_begin[qxl]}..${set_end[qxl]}")
+done <<< "$log"
 totals

@@ -130,6 +130,22 @@ def test_go_to(tmp):
         OURS.check("go_to: one after the other", good and said.read().split() == 2 * ["go", "went"])
 
 
+def test_noticed(tmp):
+    """What mutate.sh takes for a test that has noticed a fault"""
+    def noticed(text):
+        with open(f"{tmp}/log", "w", encoding="ascii") as file:
+            file.write(text)
+        return subprocess.run(["bash", "-c", f"eval \"$(sed -n '/^noticed_by() {{/,/^}}/p' {TOP}/scripts/checks/mutate.sh)\"; "
+                               f"noticed_by {tmp}/log"], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+    for line in ("not ok - global.x # failure", "not ok - console # the kernel says: BUG: x", "ERROR: modpost: x undefined!",
+                 "not ok - 1G: vfio.plan_b # failure"):
+        OURS.check(f"mutate: noticed: {line}", noticed(f"ok - a\n{line}\n"))
+    for line in ("fatal error: error writing to /tmp/x.s: No space left on device", "not ok - plan # 1 errors", "ok - global.x",
+                 "not ok - 1G: end # no word of it for 5 s", "not ok - console # the kernel says: nothing of #1", ""):
+        OURS.check(f"mutate: inconclusive: {line}", not noticed(f"ok - a\n{line}\n"))
+
+
 class Copy:
     """scripts/ in a place of its own, with stages of our making"""
 
@@ -353,6 +369,7 @@ def main():
         test_unchanged(tmp)
         test_killed(tmp)
         test_only_in(tmp)
+        test_noticed(tmp)
         test_loses_writes(tmp)
         test_incbin(tmp)
         test_go_to(tmp)

@@ -121,8 +121,10 @@ for name in "${set_names[@]}"; do
 			mapfile -t others < <(printf '%s\n' "${needs[@]}" | grep -vx "$need")
 			if am "${others[@]}" "$name"; then
 				not_ok "$name # applies without $need: does it need that?"
-			else
+			elif grep -qE '^error: .*(patch does not apply|does not exist in index|already exists in index)$' "$am/.git/log"; then
 				ok "$name does not apply without $need"
+			else
+				not_ok "$name without $need # $(tail -n 1 "$am/.git/log")"
 			fi
 		done
 	fi

@@ -16,7 +16,7 @@ users=(DRM_QXL DRM_VMWGFX VBOXGUEST SAMPLE_PCI_IVSHMEM)
 has_helper() {
 	printf 'CONFIG_%s=n\n' "${users[@]}" > "$out/users.config"
 	[ $# = 0 ] || echo "CONFIG_$1=m" >> "$out/users.config"
-	reconfigure "$tree" "$out" "$out/users.config" || return 2
+	reconfigure "$tree" "$out" "$out/users.config" || die "the kernel cannot be configured"
 	need_options "$out" "$out/users.config"
 	grep -qx CONFIG_PCI_SHMEM_BAR=y "$out/.config"
 }

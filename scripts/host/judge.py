@@ -37,7 +37,8 @@ NOISE = re.compile(r"^# +(RUN|OK|FAIL) |: Test (terminated by assertion|failed$)
 
 def show(lines):
     """What belongs to the last check: run.sh shows it"""
-    print(*(f"    {line}" for line in lines), sep="\n")
+    for line in lines:
+        print(f"    {line}")
 
 
 def leaves(test, path=""):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import bench as bench_limits
 import judge
+import vm
 
 PAGE = 4096
 MASK = (1 << 64) - 1
@@ -398,6 +399,7 @@ class Gdb:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(vm.Guest.silent)
         self.sock.connect(path)
         self.data = b""
 
@@ -405,7 +407,9 @@ class Gdb:
         self.sock.sendall(b"$%s#%02x" % (packet, sum(packet) & 255))
         while True:
             while not (reply := re.match(rb"[^$]*\$([^#]*)#..", self.data)):
-                self.data += self.sock.recv(4096)
+                if not (data := self.sock.recv(4096)):
+                    raise ConnectionError("QEMU has gone")
+                self.data += data
             self.data = self.data[reply.end():]
             self.sock.sendall(b"+")
             # Connecting stops the guest, which is reported at any time
@@ -567,6 +571,9 @@ def bench(run):
     if not kvm:
         bench_limits.check(run.results, bench_limits.read(*(f"{guest.out}.ktap" for guest in guests)))
 
+
+# How often those that repeat something do so, if nobody says
+COUNTS = {"stress": 100, "walk": 300, "hotplug": 10, "mailbox": 10000}
 
 TESTS = {test.__name__: (test.__name__, test) for test in
          (sample, stress, limits, unassigned, faults, walk, vfio, kunit, iommu, hotplug, mailbox, drm, bench)}

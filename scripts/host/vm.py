@@ -2,6 +2,7 @@
 """A guest: a QEMU process, and a thread that hears what its program says."""
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from typing import NamedTuple
 
@@ -20,6 +22,18 @@ APPEND = ("panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 softlockup_pani
 PR_SET_PDEATHSIG = 1
 SO_SNDBUFFORCE = 32
 LIBC = ctypes.CDLL(None)
+
+
+def die(why):
+    sys.exit(f"{os.path.basename(sys.argv[0])}: {why}")
+
+
+def number(name, default):
+    """A number in the environment"""
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal():
+        die(f"{name}={value} is no number")
+    return int(value)
 
 
 class Machine(NamedTuple):
@@ -153,7 +167,7 @@ class Guest(threading.Thread):
     then the program starts the second one, and no BAR may move from then on.
     """
     started = []
-    silent = int(os.environ.get("LIMIT", 300))
+    silent = number("LIMIT", 300 * number("SLOW", 1))
 
     def __init__(self, kernel, name, args, append, serve=None, machine=None, memory="1024",
                  cpus="2", parallel=False):
@@ -177,9 +191,11 @@ class Guest(threading.Thread):
             ["-serial", f"file:{self.out}.console",
              "-chardev", f"socket,id=port,fd={port.fileno()}", *arch.port_args,
              "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "qmp,mode=control"])
-        self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
-            command, stdin=subprocess.DEVNULL, pass_fds=(port.fileno(), qmp.fileno()),
-            preexec_fn=dies_with_us)
+        # There even if QEMU ends before it makes it
+        with open(f"{self.out}.console", "w", encoding="utf-8"), open(f"{self.out}.stderr", "w", encoding="utf-8") as err:
+            self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
+                command, stdin=subprocess.DEVNULL, stderr=err, pass_fds=(port.fileno(), qmp.fileno()),
+                preexec_fn=dies_with_us)
         port.close()
         qmp.close()
         if os.environ.get("V"):
@@ -202,7 +218,8 @@ class Guest(threading.Thread):
         except TimeoutError:
             self.error = f"no word of it for {self.silent} s"
         except (OSError, subprocess.TimeoutExpired) as error:
-            self.error = repr(error)
+            with open(f"{self.out}.stderr", encoding="utf-8") as said:
+                self.error = " ".join(said.read().split()) or repr(error)
         finally:
             self.process.kill()
             self.process.wait()
@@ -246,12 +263,25 @@ class Kernel:
         with open(os.path.join(self.dir, "source", path), encoding="utf-8") as file:
             return text in file.read()
 
-    def missing(self):
-        """What is missing to boot it, or None"""
+    def check(self):
+        """Can it be booted?"""
+        accel = os.environ.get("ACCEL", "tcg")
         if not os.path.exists(os.path.join(self.dir, ".built")):
-            return f"no kernel in {self.dir}: run 'make build'"
+            die(f"no kernel in {self.dir}: run 'make build'")
         if not shutil.which(MACHINES[self.arch].qemu):
-            return f"no {MACHINES[self.arch].qemu}: run scripts/tools.sh check soak"
-        if os.environ.get("ACCEL") == "kvm" and not os.access("/dev/kvm", os.W_OK):
-            return "ACCEL=kvm: no access to /dev/kvm"
-        return None
+            die(f"no {MACHINES[self.arch].qemu}: run scripts/tools.sh check soak")
+        if accel not in ("tcg", "kvm"):
+            die(f"ACCEL={accel}: it is tcg or kvm")
+        if accel == "kvm" and not os.access("/dev/kvm", os.W_OK):
+            die("ACCEL=kvm: no access to /dev/kvm")
+        if "," in self.out:
+            die(f"the path {self.out} has a comma in it, which QEMU takes for an option's end: move it")
+
+    def lock(self):
+        """out is ours as long as what is returned is kept."""
+        lock = open(f"{self.out}.lock", "w", encoding="ascii")	# pylint: disable=consider-using-with
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            die(f"another boot.py uses {self.out}")
+        return lock
