@@ -147,13 +147,14 @@ passed_of() {
 	echo "$build/logs/${1//:/-}.passed"
 }
 
-# all_inputs: one number for what a stage with a ~ can depend on; none if the tree has
-# changes that are not committed.  Of this repository, these stages read no pages.
+# all_inputs STAGE: one number for what a stage with a ~ can depend on; none if the tree has
+# changes that are not committed.  Of these stages, only ways reads pages.
 all_inputs() {
-	local entry files=()
+	local entry files=() entries=(scripts patches series kernel-tree-overlay samples MAINTAINERS-snippet)
 
 	[ -z "$(plain_git status --porcelain 2>&1)" ] || return 0
-	for entry in scripts patches series kernel-tree-overlay samples MAINTAINERS-snippet; do
+	[ "$1" != ways ] || entries+=(docs README.md)
+	for entry in "${entries[@]}"; do
 		[ ! -e "$top/$entry" ] || files+=("$top/$entry")
 	done
 	{
@@ -168,7 +169,7 @@ all_inputs() {
 has_passed() {
 	local now
 
-	now=$(all_inputs)
+	now=$(all_inputs "$1")
 	[ -n "$now" ] && [ "$now" = "$(cat "$(passed_of "$1")" 2>/dev/null)" ]
 }
 
@@ -181,7 +182,7 @@ start() {
 	log=$(log_of "$1")
 	file=$(status_of "$1")
 	rm -f "$(passed_of "$1")" "$file"
-	[ -z "${inputs[$1]+x}" ] || inputs[$1]=$(all_inputs)
+	[ -z "${inputs[$1]+x}" ] || inputs[$1]=$(all_inputs "$1")
 	begun[$1]=$EPOCHSECONDS
 	: > "$log"
 	set -m
