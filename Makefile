@@ -58,13 +58,14 @@ help:
 	@echo 'make badinput    are wrong trees, patches and guests refused?'
 	@echo 'make kunit       the KUnit tests, with kunit.py on UML'
 	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
-	@echo 'make bench       what mapping costs, in instructions; writes docs/cost.md'
+	@echo 'make bench       what mapping costs, in instructions: WRITE=yes writes docs/cost.md'
 	@echo 'make checkpatch  checkpatch --strict on every patch, which sending does with the mails'
-	@echo 'make trees       the series on other trees; writes docs/other-trees.md'
+	@echo 'make trees       the series on other trees: WRITE=yes writes docs/other-trees.md'
 	@echo 'make tries       try on each kernel that Debian has for this release, and dkms on one'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
 	@echo 'SIGNOFF=yes TREE=DIR V=2 PREV=DIR: for mails, see docs/sending.md'
+	@echo 'TOOLS=skip       install nothing, and do not look for what is missing'
 	@echo 'KERNEL_SRC=DIR   a git tree or extracted tarball to use instead of a download'
 	@echo 'LINUX=7.4        another release to download, if the patches apply to it'
 	@echo 'ACCEL=kvm        boot with KVM instead of TCG'
@@ -124,10 +125,10 @@ drm:
 	@scripts/run.sh tools:drm disk:6 fetch apply build:plain boot:plain:drm
 
 bench:
-	@scripts/run.sh tools:check disk:6 fetch apply build:plain bench:write
+	@scripts/run.sh tools:check disk:6 fetch apply build:plain bench$(if $(filter yes,$(WRITE)),:write)
 
 trees:
-	@scripts/run.sh tools:boot disk:9 fetch apply trees:write
+	@scripts/run.sh tools:boot disk:9 fetch apply trees$(if $(filter yes,$(WRITE)),:write)
 
 tries:
 	@scripts/run.sh tools:try:tries disk:3 tries
@@ -147,5 +148,8 @@ export:
 mails:
 	@scripts/mails.sh "$(SET)" "$(OUT)"
 
+# Not while a run uses it
 clean:
-	rm -rf build/testing build/shell build/kernel-* build/kunit-* build/boot-* build/each build/static build/logs build/am build/bench build/mails build/sets build/ways build/trees build/mutate
+	@mkdir -p build
+	@flock -n build/.lock find build/ -mindepth 1 -maxdepth 1 ! -name linux ! -name '*.deb' ! -name '.*lock' \
+		-exec rm -rf {} + || { echo 'another run is using build/'; false; }

@@ -60,7 +60,7 @@ def main():
         sys.exit(f"usage: boot.py KERNEL {'|'.join(tests.TESTS)} [COUNT|GUESTS]")
     kernel, test = sys.argv[1:3]
     program, function = tests.TESTS[test]
-    build = os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build")
+    build = os.path.realpath(os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build"))
     run = Run(build, kernel, test, arg)
     run.kernel.check()
     lock = run.kernel.lock()	# pylint: disable=unused-variable

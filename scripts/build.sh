@@ -54,7 +54,7 @@ if [ "$name" = set ]; then
 fi
 
 # Nothing to do for make either if neither the sources nor the rest changed.
-state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "${fragments[@]}" "${modules[@]}"
+state=$(git -C "$tree" rev-parse 'HEAD^{tree}'; sum_of "$0" "$top/scripts/lib/kernel.sh" "${fragments[@]}" "${modules[@]}"
 	"${CROSS_COMPILE:-}gcc" --version)
 dirty=$(git -C "$tree" status --porcelain)
 [ -n "$dirty" ] || [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || exit 0

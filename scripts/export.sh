@@ -20,7 +20,7 @@ repo_git rev-parse -q --verify "refs/heads/$branch" >/dev/null ||
 	die "build/linux has uncommitted changes: commit them (git commit --fixup) or stash them"
 read_sets "$repo"
 
-new=$(mktemp -d)
+new=$(mktemp -d "$dest/.export.XXXXXX")	# on the same disk
 trap 'rm -rf "$new"' EXIT
 
 # format_patch ARGUMENT...: the same everywhere
@@ -59,8 +59,9 @@ done
 
 repo_git diff -U0 pristine "$branch" -- MAINTAINERS | sed -n '/^+++/d; s/^+//p' > "$new/MAINTAINERS-snippet"
 
+trap '' INT TERM HUP
 for item in patches series kernel-tree-overlay samples MAINTAINERS-snippet; do
-	rm -rf "${dest:?}/$item"
+	[ ! -e "$dest/$item" ] || mv "$dest/$item" "$new/old-$item"
 	mv "$new/$item" "$dest/$item"
 done
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Put a pristine Linux 7.3 into build/linux, a git repository with the tag
 # "pristine".  It comes from Debian's package, or from KERNEL_SRC=: a git tree
-# (its HEAD) or an extracted tarball, neither of which is changed.  LINUX=7.4 takes that
+# (its HEAD) or an extracted tarball, neither of which is changed or needed later.  LINUX=7.4 takes that
 # release of Debian's instead, to which the patches may or may not apply.
 #
 # "fetch.sh testing" puts only what the guests' programs and judge.py take from it into
@@ -88,21 +88,26 @@ check_version() {
 	[ "$have" = "$release" ] || die "$1 is Linux ${have:-of unknown version}, the series is for $release: see docs/other-trees.md"
 }
 
+# users_git ARGUMENT...: with the settings of the user, who may be trusted with the tree by those only
+users_git() {
+	(unset GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM; git -c core.hooksPath=/dev/null -c core.autocrlf=false "$@")
+}
+
 from_user() {
-	local src=$1
+	local src=$1 borrowed=$new/.git/objects/info/alternates
 
 	[ -d "$src" ] || die "KERNEL_SRC=$src is not a directory"
-	src=$(cd "$src" && pwd)
 	check_version "$src"
 	if [ -e "$src/.git" ]; then
-		# With the user's settings: it may be trusted by those only.
-		unset GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM
-		[ -z "$(git -C "$src" status --porcelain -uno)" ] ||
+		[ -z "$(users_git -C "$src" status --porcelain -uno)" ] ||
 			die "KERNEL_SRC=$src has uncommitted changes: commit or stash them"
-		# Borrows the objects of $src, writes nothing to it.
-		git -c core.hooksPath=/dev/null -c core.autocrlf=false clone -q --shared --no-tags "$src" "$new"
-		export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+		# Its objects stay, as links or copies, whatever becomes of $src.
+		users_git clone -q --no-tags "$src" "$new"
 		git -C "$new" remote remove origin
+		if [ -s "$borrowed" ]; then
+			git -C "$new" repack -q -a -d
+			rm "$borrowed"
+		fi
 		git -C "$new" config pci-shmem-bar.base known
 	else
 		mkdir -p "$new"
@@ -117,11 +122,15 @@ if [ "${1:-}" = testing ]; then
 	exit
 fi
 
+[ -z "${KERNEL_SRC:-}" ] || KERNEL_SRC=$(realpath -m "$KERNEL_SRC")
 origin=${KERNEL_SRC:-$package}
 if [ -e "$tree/.git" ]; then
 	was=$(git -C "$tree" config pci-shmem-bar.origin || true)
 	[ -z "${KERNEL_SRC:-}${LINUX:-}" ] || [ "$was" = "$origin" ] ||
 		die "build/linux was made from $was: save your work in it, then remove it and run this again"
+	[ ! -e "${KERNEL_SRC:-}/.git" ] || [ "$(users_git -C "$KERNEL_SRC" rev-parse HEAD)" = "$(plain_git rev-parse pristine)" ] ||
+		die "KERNEL_SRC=$KERNEL_SRC has another commit than build/linux was made from:" \
+		    "save your work in build/linux, then remove it and run this again"
 	exit 0
 fi
 

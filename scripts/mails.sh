@@ -25,6 +25,9 @@ if [ "$version" != 1 ] && [ ! -d "${PREV:-}" ]; then
 	die "V=$version wants PREV=, the directory with the mails of the version before"
 fi
 out=$(realpath -m "$out")
+[[ $out/ != "$build"/* ]] || die "OUT=$out is in build/, whose files do not last: name a directory elsewhere"
+exec {lock}> "$build/.mails.lock"
+flock "$lock"		# $work is for one at a time
 range=${set_begin[$name]}..${set_end[$name]}
 count=$(plain_git rev-list --count "$range")
 

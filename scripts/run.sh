@@ -40,18 +40,23 @@ end_stages() {
 		! runs "$each" || kill -TERM -- "-${pid[$each]}" 2>/dev/null || true
 	done
 }
-trap end_stages EXIT
 
-interrupted() {
+# At a time of our choosing, so that none that has ended is forgotten
+signalled=
+trap 'signalled=yes' INT TERM HUP
+
+at_end() {
 	trap '' INT TERM HUP
-	clear_line
-	report_ended
-	echo "interrupted in ${!pid[*]}"
+	if [ -n "$signalled" ]; then
+		clear_line
+		report_ended
+		echo "interrupted in ${!pid[*]}"
+		end_stages
+		summary
+	fi
 	end_stages
-	summary
-	exit 1
 }
-trap interrupted INT TERM HUP
+trap at_end EXIT
 
 # path_of NAME: the script of a stage
 path_of() {
@@ -287,7 +292,8 @@ await() {
 			shown=$SECONDS
 			echo "... $(running)"
 		fi
-		sleep 0.2
+		sleep 0.2 || true
+		[ -z "$signalled" ] || exit 1
 	done
 }
 
@@ -307,7 +313,6 @@ report_ended() {
 	for each in "${!pid[@]}"; do
 		! runs "$each" || continue
 		wait "${pid[$each]}" 2>/dev/null || true
-		unset "pid[$each]"
 		file=$(status_of "$each")
 		[ -s "$file" ] || echo 1 > "$file"	# it was killed
 		status=$(cat "$file")
@@ -315,6 +320,7 @@ report_ended() {
 		clear_line
 		printf '%-21s %4d s  ' "$each" "$took"
 		report "$each" "$status" "$took"
+		unset "pid[$each]"
 		# TAP's plan, unless it died
 		[ -z "$p" ] || echo "1..$(grep -cE '^(not )?ok - ' "$(log_of "$each")")" >> "$(log_of "$each")"
 		if [ "$each" = "$beside" ]; then

@@ -2,6 +2,10 @@
 # Install what is missing of what the given targets need: tools.sh fetch|try|boot|drm|check|soak...
 . "$(dirname "$0")/lib/common.sh"
 
+[ $# -gt 0 ] || die "usage: tools.sh fetch|try|boot|drm|check|soak..."
+[ "${TOOLS:-}" != skip ] || exit 0
+[ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m): all this wants x86-64, and for another one, see docs/other-trees.md"
+
 # have PROBE
 have() {
 	case $1 in
@@ -13,8 +17,6 @@ have() {
 		command -v "$1" >/dev/null ;;
 	esac
 }
-
-[ $# -gt 0 ] || die "usage: tools.sh fetch|try|boot|drm|check|soak..."
 
 # What to say where nothing can be installed from here
 by_hand=
@@ -32,6 +34,8 @@ fetch)	targets=" fetch " ;;
 try*)	targets=" fetch $* " ;;
 *)	targets=" fetch try boot $* " ;;
 esac
+# What is downloaded is from Debian, and signed.
+[[ $* != try* && ( -n ${KERNEL_SRC:-} || -e $tree/.git ) ]] || targets+="debian "
 
 mkdir -p "$build"
 exec {lock}> "$build/.tools.lock"
@@ -46,7 +50,7 @@ while read -r target probe package; do
 done <<'LIST'
 fetch git git
 fetch xz xz-utils
-fetch /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+debian /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 try gcc gcc
 try make make
 try patch patch
@@ -106,7 +110,7 @@ if [ ${#missing[@]} = 0 ]; then
 	exit 0
 fi
 
-[ -z "$by_hand" ] || die "$by_hand ${missing[*]%\?}"
+[ -z "$by_hand" ] || die "$by_hand ${missing[*]%\?} (TOOLS=skip goes on without)"
 
 note "installing ${missing[*]%\?}"
 apt-get -q update
@@ -115,4 +119,4 @@ for package in "${missing[@]}"; do
 	[[ $package != *\? ]] || apt-cache show "${package%\?}" >/dev/null 2>&1 || continue
 	packages+=("${package%\?}")
 done
-DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${packages[@]}"
+DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${packages[@]}"

@@ -53,7 +53,7 @@ compare() {
 		ok "$1 says the same"
 	else
 		diff "$2" "$3" || true
-		not_ok "$1 says something else: run 'make bench'"
+		not_ok "$1 says something else: run 'make bench WRITE=yes'"
 	fi
 }
 

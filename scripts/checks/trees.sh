@@ -134,7 +134,7 @@ if [ "$mode" = write ]; then
 elif diff <(in_page | essence) <(essence <<< "$table"); then
 	ok "the table in docs/other-trees.md says the same"
 else
-	not_ok "the table in docs/other-trees.md says something else: run 'make trees'"
+	not_ok "the table in docs/other-trees.md says something else: run 'make trees WRITE=yes'"
 fi
 
 totals

@@ -14,11 +14,13 @@ scratch=$build/ways
 clone=$scratch/linux
 patches=("$top"/patches/*.patch)
 . "$top/scripts/lib/sender.sh"
+mails=$(mktemp -d)	# not in build/
+trap 'rm -rf "$scratch" "$mails"' EXIT
 
 # in_clone COMMAND...
 in_clone() {
 	(cd "$clone" && as home GIT_SEQUENCE_EDITOR=true REPO="$top" MBOX="$scratch/mbox" \
-		SET=vmwgfx TREE="$clone" OUT="$scratch/out" NEXT="$scratch/next" "$@")
+		SET=vmwgfx TREE="$clone" OUT="$mails/out" NEXT="$mails/next" "$@")
 }
 
 # page FILE LINE: run it, if that page has it.
@@ -105,12 +107,12 @@ sending() {
 	page docs/sending.md 'rm -r $OUT'
 	page docs/sending.md 'make -C $REPO mails SET=$SET OUT=$OUT TREE=$TREE SIGNOFF=yes'
 	page docs/sending.md 'git -C $TREE send-email --dry-run $OUT/*.patch'
-	cat "$scratch"/out/*.patch > "$scratch/sent"
+	cat "$mails"/out/*.patch > "$scratch/sent"
 	in_clone b4 --offline-mode am -m "$scratch/sent" -o - | in_clone git am -q
 	in_clone git log --format='%an <%ae>' pristine.. | grep -vxF "$sender" && die "by somebody else"
 	start taken pristine
 	page docs/sending.md 'make -C $REPO mails SET=$SET OUT=$NEXT TREE=$TREE SIGNOFF=yes V=2 PREV=$OUT'
-	grep -h '^Subject: \[PATCH v2 0/2\]' "$scratch"/next/*
+	grep -h '^Subject: \[PATCH v2 0/2\]' "$mails"/next/*
 }
 
 new_clone "$clone" "$tree" pristine "${kernel_tree[@]}"

@@ -429,7 +429,7 @@ static bool start_on(const char *card, const struct dev *dev, struct user *u, in
 		_exit(errno == ENODEV ? 0 : errno);
 	}
 	/* All it does has worked when the device goes */
-	for (int i = 0; i < 6000 && *u->done < 2; i++)
+	for (int i = 0; i < 6000 * SLOW && *u->done < 2; i++)
 		usleep(10000);
 	return *u->done >= 2;
 }
@@ -726,7 +726,7 @@ static pid_t draw_on(const struct screen *s, int lines, volatile int *done)
 /* Does it stand still for two seconds, within a minute? */
 static bool stands_still(const volatile int *done)
 {
-	for (int i = 0, last = -1, same = 0; i < 600; i++) {
+	for (int i = 0, last = -1, same = 0; i < 600 * SLOW; i++) {
 		same = *done == last ? same + 1 : 0;
 		last = *done;
 		if (same == 20)
@@ -741,7 +741,7 @@ static bool ends(pid_t pid)
 {
 	int status;
 
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 200 * SLOW; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return WIFEXITED(status) && !WEXITSTATUS(status);
 		usleep(100000);
@@ -782,7 +782,7 @@ TEST_F(qxl, stuck_card)
 		*done = 0;
 		ASSERT_TRUE(show(&cards[0], &s, 18 + first));
 		pid = draw_on(&s, first ? 8 : s.mode.vdisplay, done);
-		for (int i = 0; i < 600 && *done < 2; i++)
+		for (int i = 0; i < 600 * SLOW && *done < 2; i++)
 			usleep(100000);
 		ASSERT_LE(2, *done);
 		ASSERT_TRUE(stop_card(&cards[0]));
@@ -974,7 +974,7 @@ TEST_F(qxl, client)
 		ASSERT_TRUE(poke_monitors(rom, monitors, count));
 		ram[1] |= 1 << 5;	/* int_pending, client_monitors_config */
 		ASSERT_EQ(1, write_at(fd[3], "", 1, IO_UPDATE_IRQ));
-		for (int i = 0; i < 50 && !(right && n == count); i++) {
+		for (int i = 0; i < 50 * SLOW && !(right && n == count); i++) {
 			usleep(100000);
 			n = connected(&self->dev, monitors, count, &right);
 		}

@@ -306,7 +306,7 @@ static bool all_in_use(const unsigned int *before)
 
 static bool wait_for_use(void)
 {
-	uint64_t end = now_ms() + 120000;
+	uint64_t end = now_ms() + 120000 * SLOW;
 	unsigned int before[WORKERS];
 
 	for (int i = 0; i < WORKERS; i++)

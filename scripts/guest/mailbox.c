@@ -135,7 +135,7 @@ static void exchange(char *map)
 		} else if (++idle > 1000) {
 			/* The other may be booting */
 			if (idle == 1001)
-				end = now_ms() + 240000;
+				end = now_ms() + 240000 * SLOW;
 			if (now_ms() > end)
 				_exit(STALLED);
 			usleep(1000);

@@ -20,7 +20,7 @@ compile() {
 
 	# On 32 bits, the harness casts pointers to uintmax_t.
 	"$cc" -nostdlib -nostdinc -static -Os -Wall -Wno-unused-function -Wno-pointer-to-int-cast -Werror \
-		-include nolibc.h "${flags[@]}" \
+		-include nolibc.h -DSLOW="$slow" "${flags[@]}" \
 		-I"$nolibc/tools/include/nolibc" -I"$nolibc/tools/testing/selftests" \
 		-isystem "$("$cc" -print-file-name=include)" "${headers[@]/#/-isystem}" \
 		-idirafter "$nolibc/include/uapi" -D__user= \

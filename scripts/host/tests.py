@@ -451,7 +451,7 @@ class Screen:
     def do_picture(self, qmp, card, *args):
         """The device draws in its own time."""
         want = picture(*map(int, args))
-        for _ in range(50):
+        for _ in range(50 * vm.SLOW):
             if qmp.call("screendump", filename=self.ppm, device=card):
                 with open(self.ppm, "rb") as ppm:
                     if ppm.read() == want:

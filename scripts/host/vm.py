@@ -36,6 +36,9 @@ def number(name, default):
     return int(value)
 
 
+SLOW = number("SLOW", 1)
+
+
 class Machine(NamedTuple):
     """What differs between architectures: the program's serial port comes second."""
     qemu: str
@@ -167,7 +170,7 @@ class Guest(threading.Thread):
     then the program starts the second one, and no BAR may move from then on.
     """
     started = []
-    silent = number("LIMIT", 300 * number("SLOW", 1))
+    silent = number("LIMIT", 300 * SLOW)
 
     def __init__(self, kernel, name, args, append, serve=None, machine=None, memory="1024",
                  cpus="2", parallel=False):

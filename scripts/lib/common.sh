@@ -5,7 +5,8 @@
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-build=${PCI_SHMEM_BUILD:-$top/build}	# trees.sh has one for each other tree
+# trees.sh has one for each other tree.  It may be a symbolic link.
+build=$(readlink -m "${PCI_SHMEM_BUILD:-$top/build}")
 tree=$build/linux			# the kernel tree one works in
 each=$build/each/linux			# one commit of it after the other
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
