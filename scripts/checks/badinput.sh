@@ -93,7 +93,27 @@ touch "$copy/build/linux.new/left-by-a-killed-run"
 check "user's tree is accepted" env KERNEL_SRC="$copy/src" "$copy/scripts/fetch.sh"
 check "user's tree is not changed" test "$before" = "$(sum_of "$copy/src")"
 check "what a killed run left is gone" test ! -e "$copy/build/linux/left-by-a-killed-run"
+check "user's tree again, with a slash" env KERNEL_SRC="$copy/src/" "$copy/scripts/fetch.sh"
 expect "other tree than before" "was made from $copy/src" env KERNEL_SRC="$tmp/none" "$copy/scripts/fetch.sh"
+
+git -C "$copy/src" -c user.name=t -c user.email=t@localhost commit -q --allow-empty -m more
+expect "user's tree with another commit" "has another commit than" env KERNEL_SRC="$copy/src" "$copy/scripts/fetch.sh"
+rm -rf "$copy/src"
+check "what it had stays" git -C "$copy/build/linux" fsck
+
+copy_scripts
+small_tree 7.3
+mkdir "$copy/elsewhere"
+rmdir "$copy/build"
+ln -s elsewhere "$copy/build"
+check "build/ may be a link" env KERNEL_SRC="$copy/src" "$copy/scripts/fetch.sh"
+check "and what is in it is elsewhere" test -e "$copy/elsewhere/linux/Kbuild"
+cp "$top/Makefile" "$copy"
+exec {lock}> "$copy/build/.lock"
+flock "$lock"
+# shellcheck disable=SC2016 # for that shell to expand
+expect "make clean during a run" "another run is using build/" sh -c 'make -s -C "$1" clean 2>/dev/null' sh "$copy"
+exec {lock}>&-
 
 copy_scripts
 fake df 'echo Avail; echo 1000'
@@ -102,9 +122,13 @@ expect "full disk" "needs 6 GiB in" env PATH="$copy/bin:$PATH" "$copy/scripts/di
 # tools.sh
 copy_scripts
 mkdir "$copy/bin"
-for tool in bash sh dirname mkdir flock; do
+for tool in bash sh dirname mkdir flock readlink; do
 	ln -s "$(type -P $tool)" "$copy/bin"
 done
+fake uname 'echo riscv64'
+expect "not x86-64" "this machine is riscv64" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
+check "and not asked for tools" env PATH="$copy/bin" TOOLS=skip "$copy/scripts/tools.sh" boot
+fake uname 'echo x86_64'
 fake id 'echo 1000'
 expect "missing tool, no apt" "this machine has no apt" env PATH="$copy/bin" "$copy/scripts/tools.sh" boot
 fake apt-get 'exit 1'
@@ -131,6 +155,7 @@ echo >> "$copy/series"
 expect "apply over a cover letter" "has work that was not exported" "$copy/scripts/apply.sh"
 git -C "$copy/build/linux" branch -q -f set/qxl pristine
 expect "export without the end of a set" "set/qxl is not on the branch any more" "$copy/scripts/export.sh"
+expect "mails in build/" "is in build/, whose files do not last" "$copy/scripts/mails.sh" qxl "$copy/build/mails"
 copy_tree
 check "patches apply again" "$copy/scripts/apply.sh"
 echo "/* mine */" >> "$copy/build/linux/drivers/pci/shmem_bar.c"
