@@ -16,9 +16,9 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "host"))
 
-import judge	# pylint: disable=wrong-import-position
-import tests	# pylint: disable=wrong-import-position
-import vm	# pylint: disable=wrong-import-position
+import judge
+import tests
+import vm
 
 
 class Run:
@@ -63,7 +63,7 @@ def main():
     build = os.path.realpath(os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build"))
     run = Run(build, kernel, test, arg)
     run.kernel.check()
-    lock = run.kernel.lock()	# pylint: disable=unused-variable
+    lock = run.kernel.lock()
     # No QEMU may outlive this, not even if it is told to end
     for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
         signal.signal(number, lambda *_: sys.exit(1))

@@ -11,9 +11,9 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "host"))
 
-import judge	# pylint: disable=wrong-import-position
-import tests	# pylint: disable=wrong-import-position
-import vm	# pylint: disable=wrong-import-position
+import judge
+import tests
+import vm
 
 SIZES = {"a": 16 << 20, "b": 64 << 20}
 

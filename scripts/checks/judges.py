@@ -16,9 +16,9 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "scripts/host"))
 
-import bench	# pylint: disable=wrong-import-position
-import judge	# pylint: disable=wrong-import-position
-import vm	# pylint: disable=wrong-import-position
+import bench
+import judge
+import vm
 
 GOOD = """KTAP version 1
 1..3
@@ -39,7 +39,7 @@ def verdict(ktap, **which):
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             results.ktap("", ktap, **which)
-        except Exception:	# pylint: disable=broad-except
+        except Exception:
             return "died"
         return results.totals()
 
@@ -65,7 +65,7 @@ def test_ktap():
     OURS.check("ktap: what is not for this boot may be skipped",
                verdict(GOOD, must_run={"one", "three.a"}) is True)
 
-    import kunit_parser	# pylint: disable=import-outside-toplevel
+    import kunit_parser
     real, kunit_parser.parse_run_tests = kunit_parser.parse_run_tests, lambda *_: 1 / 0
     OURS.check("ktap: the parser dies", verdict(GOOD, **allowed) == "died")
     kunit_parser.parse_run_tests = real
@@ -161,7 +161,7 @@ class Copy:
 
     def start(self, *stages, before=()):
         # What runs in a script's background ignores SIGINT, under nohup SIGHUP, and so does a bash below
-        return subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
+        return subprocess.Popen(
             [*before, f"{self.top}/scripts/run.sh", *stages], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
             preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL)
@@ -287,7 +287,7 @@ def test_killed(tmp):
         pid = f"{copy.top}/pid"
         copy.stage("long", f"sleep 1000 & echo $! > {pid}.new; mv {pid}.new {pid}; wait")
         process = copy.start(*stages)
-        if not OURS.check(f"{name}: started", wait_for(lambda: os.path.exists(pid))):	# pylint: disable=cell-var-from-loop
+        if not OURS.check(f"{name}: started", wait_for(lambda: os.path.exists(pid))):
             continue
         if number == signal.SIGKILL:
             process.send_signal(number)
@@ -297,11 +297,11 @@ def test_killed(tmp):
             os.kill(int(judge.read(pid)), signal.SIGTERM)
             continue
         if "+quick" in stages:
-            wait_for(lambda: os.path.exists(f"{copy.top}/build/logs/quick.status"))	# pylint: disable=cell-var-from-loop
+            wait_for(lambda: os.path.exists(f"{copy.top}/build/logs/quick.status"))
         process.send_signal(number)
-        ended = wait_for(lambda: process.poll() is not None)	# pylint: disable=cell-var-from-loop
+        ended = wait_for(lambda: process.poll() is not None)
         OURS.check(f"{name}: leaves no process", ended and process.returncode != 0 and
-                   wait_for(lambda: not alive(pid)))	# pylint: disable=cell-var-from-loop
+                   wait_for(lambda: not alive(pid)))
         if "+quick" in stages:
             out = process.stdout.read()
             OURS.check(f"{name}: totals", "2 passed, 0 failed, 0 skipped" in out.splitlines() and

@@ -39,7 +39,6 @@
 
 /* From include/linux/io.h */
 #define MEMREMAP_WC	4
-#define MEMREMAP_ENC	8
 
 static uint64_t seed;		/* of what is in the memories */
 static unsigned long rounds;	/* of tests that repeat something */

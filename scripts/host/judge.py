@@ -53,8 +53,8 @@ def leaves(test, path=""):
 def parse(ktap):
     """(name, status, reason to skip, what it said) of each test, and how often the plan was not
     kept"""
-    import kunit_parser		# pylint: disable=import-outside-toplevel
-    from kunit_printer import null_printer	# pylint: disable=import-outside-toplevel
+    import kunit_parser
+    from kunit_printer import null_printer
 
     main = kunit_parser.parse_run_tests(ktap.splitlines(), null_printer)
     tests = [(name, test.status.name, test.skip_reason, test.log) for name, test in leaves(main)

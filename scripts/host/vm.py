@@ -196,13 +196,13 @@ class Guest(threading.Thread):
              "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "qmp,mode=control"])
         # There even if QEMU ends before it makes it
         with open(f"{self.out}.console", "w", encoding="utf-8"), open(f"{self.out}.stderr", "w", encoding="utf-8") as err:
-            self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
+            self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stderr=err, pass_fds=(port.fileno(), qmp.fileno()),
                 preexec_fn=dies_with_us)
         port.close()
         qmp.close()
         if os.environ.get("V"):
-            # pylint: disable-next=consider-using-with
+
             subprocess.Popen(["tail", "-qF", "-n+1", f"--pid={self.process.pid}", f"{self.out}.console"],
                              stderr=subprocess.DEVNULL)
         self.started.append(self)
@@ -282,7 +282,7 @@ class Kernel:
 
     def lock(self):
         """out is ours as long as what is returned is kept."""
-        lock = open(f"{self.out}.lock", "w", encoding="ascii")	# pylint: disable=consider-using-with
+        lock = open(f"{self.out}.lock", "w", encoding="ascii")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
