@@ -73,7 +73,7 @@ def main():
                         vm.MACHINES[run.kernel.arch].cc, program, run.kernel.out],
                        check=True)
         function(run)
-    except subprocess.CalledProcessError as error:
+    except (subprocess.CalledProcessError, OSError) as error:
         sys.exit(f"boot.py: {error}")
     finally:
         vm.Guest.kill_all()

@@ -23,7 +23,7 @@ flock -n 9 || die "another run is using $build"
 limit=$((7200 * slow))		# seconds, for each stage
 todo=("$@") queue=()		# to come: all, and of those beside others the ones whose turn it is
 front='' beside=''		# what runs
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 bad=''
 reported=()			# SECONDS yes|no PASSED FAILED SKIPPED STAGE
 declare -A pid begun		# by stage, of those that run
 declare -A inputs		# of those with a ~: what all_inputs said when they were started
@@ -87,14 +87,14 @@ judge() {
 	# was tested.
 	if [ "${f:-0}" = 0 ] && { [ "$2" != 0 ] || { ! is_needed "$1" && [ "${p:-0}" = 0 ]; }; }; then
 		f=1
-		[ "$2" != 0 ] || echo "not ok - $1 # nothing in it has passed" >> "$3"
+		[ "$2" != 0 ] || echo "not ok - $1 # nothing in it has passed" >> "$3" || true
 	fi
 	[ "${f:-0}" = 0 ]
 }
 
-# summary: the totals, for people and for programs
-summary() {
-	local stage took good p f s bad=()
+# write_results: build/results.xml and build/summary.md
+write_results() {
+	local each stage took good p f s
 
 	{
 		echo '<?xml version="1.0" encoding="UTF-8"?>'
@@ -117,18 +117,21 @@ summary() {
 			[ "$good" = no ] || continue
 			printf '\n## %s\n\n' "$stage"
 			tests_of "$stage"
-			bad+=("$stage")
 		done
 	} > "$build/summary.md"
 	for stage in "${!last[@]}"; do
 		echo "${last[$stage]} $stage"
 	done > "$build/logs/times"
+}
 
+# summary: the totals, for people and for programs
+summary() {
+	write_results 2>/dev/null || echo "$build/summary.md cannot be written"
 	[ $((passed + failed + skipped)) != 0 ] || return 0
 	echo
 	[ ${#reported[@]} -lt 10 ] || echo "slowest: $(printf '%s\n' "${reported[@]}" | sort -rn |
 		awk 'NR <= 6 { printf "%s%s %d s", (NR > 1 ? ", " : ""), $6, $1 }'), all $SECONDS s"
-	[ ${#bad[@]} = 0 ] || echo "failed: ${bad[*]}; build/summary.md and build/results.xml say it again"
+	[ "$failed" = 0 ] || echo "failed:$bad; build/summary.md and build/results.xml say it again"
 	echo "$passed passed, $failed failed, $skipped skipped"
 }
 
@@ -314,15 +317,15 @@ report_ended() {
 		! runs "$each" || continue
 		wait "${pid[$each]}" 2>/dev/null || true
 		file=$(status_of "$each")
-		[ -s "$file" ] || echo 1 > "$file"	# it was killed
-		status=$(cat "$file")
-		took=$(($(stat -c %Y "$file") - begun[$each]))
+		# Not there if it was killed, or the disk is full
+		status=$(cat "$file" 2>/dev/null) || true
+		took=$(($(stat -c %Y "$file" 2>/dev/null || echo $EPOCHSECONDS) - begun[$each]))
 		clear_line
 		printf '%-21s %4d s  ' "$each" "$took"
-		report "$each" "$status" "$took"
+		report "$each" "${status:-1}" "$took"
 		unset "pid[$each]"
 		# TAP's plan, unless it died
-		[ -z "$p" ] || echo "1..$(grep -cE '^(not )?ok - ' "$(log_of "$each")")" >> "$(log_of "$each")"
+		[ -z "$p" ] || echo "1..$(grep -cE '^(not )?ok - ' "$(log_of "$each")")" >> "$(log_of "$each")" || true
 		if [ "$each" = "$beside" ]; then
 			beside=
 			continue
@@ -350,9 +353,11 @@ report() {
 		[ "$3" = 0 ] || last[$1]=$3
 		return
 	fi
+	bad+=" $1"
 	echo "FAILED${p:+  $p passed, $f failed, $s skipped}"
 	tests_of "$1"
 	echo "    log: $log"
+	[ "$(df --output=avail -B1M "$build" | tail -n 1)" -gt 100 ] || echo "    $build is full"
 }
 
 while :; do

@@ -150,12 +150,12 @@ check "and leaves no branch" test -z "$(git -C "$copy/build/linux" branch --list
 
 copy_tree
 check "patches apply" "$copy/scripts/apply.sh"
+expect "mails in build/" "is in build/, whose files do not last" "$copy/scripts/mails.sh" qxl "$copy/build/mails"
 git -C "$copy/build/linux" config branch.set/qxl.description mine
 echo >> "$copy/series"
 expect "apply over a cover letter" "has work that was not exported" "$copy/scripts/apply.sh"
 git -C "$copy/build/linux" branch -q -f set/qxl pristine
 expect "export without the end of a set" "set/qxl is not on the branch any more" "$copy/scripts/export.sh"
-expect "mails in build/" "is in build/, whose files do not last" "$copy/scripts/mails.sh" qxl "$copy/build/mails"
 copy_tree
 check "patches apply again" "$copy/scripts/apply.sh"
 echo "/* mine */" >> "$copy/build/linux/drivers/pci/shmem_bar.c"

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.join(TOP, "scripts/host"))
 
 import bench
 import judge
+import tests
 import vm
 
 GOOD = """KTAP version 1
@@ -144,6 +146,19 @@ def test_noticed(tmp):
     for line in ("fatal error: error writing to /tmp/x.s: No space left on device", "not ok - plan # 1 errors", "ok - global.x",
                  "not ok - 1G: end # no word of it for 5 s", "not ok - console # the kernel says: nothing of #1", ""):
         OURS.check(f"mutate: inconclusive: {line}", not noticed(f"ok - a\n{line}\n"))
+
+
+def test_gdb(tmp):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{tmp}/gdb")
+        server.listen()
+        gdb = tests.Gdb(f"{tmp}/gdb")
+        server.accept()[0].shutdown(socket.SHUT_WR)
+        try:
+            died = not gdb.call(b"?")
+        except OSError:
+            died = True
+        OURS.check("gdb: ends when QEMU does", died)
 
 
 class Copy:
@@ -369,6 +384,7 @@ def main():
         test_killed(tmp)
         test_only_in(tmp)
         test_noticed(tmp)
+        test_gdb(tmp)
         test_loses_writes(tmp)
         test_incbin(tmp)
         test_go_to(tmp)

@@ -65,7 +65,7 @@ static bool is_driven(const struct dev *dev)
 /* The device number @nth of a driver */
 static bool find_nth(struct dev *dev, const struct driver *drv, int nth)
 {
-	char buf[1024], *p;
+	char buf[16];
 
 	dev->drv = drv;
 	for (int devfn = 0; devfn < 4 * 32; devfn++) {
@@ -76,15 +76,10 @@ static bool find_nth(struct dev *dev, const struct driver *drv, int nth)
 			continue;
 		if (nth--)
 			continue;
-		if (read_attr(dev, "resource", buf, sizeof(buf)) < 0)
-			return false;
-		p = buf;
 		for (int bar = 0; bar < 6; bar++) {
 			uint64_t end;
 
-			dev->start[bar] = strtoull(p, &p, 16);
-			end = strtoull(p, &p, 16);
-			strtoull(p, &p, 16);
+			bar_range(dev->bdf, bar, &dev->start[bar], &end);
 			dev->len[bar] = end ? end - dev->start[bar] + 1 : 0;
 		}
 		return true;
@@ -106,20 +101,15 @@ static int remove_device(const struct dev *dev)
 static int claims(const struct dev *dev)
 {
 	static const char * const files[] = { "/proc/iomem", "/proc/ioports" };
-	static char buf[32768];
+	static char buf[1 << 16];
+	uint64_t start, end;
+	char *p, *owner;
 	int mask = 0;
 
 	for (int i = 0; i < 2; i++) {
-		if (slurp(files[i], buf, sizeof(buf)) < 0)
-			return -1;
-		for (char *p = buf, *next; *p; p = next) {
-			uint64_t start, end;
-
-			next = strchr(p, '\n');
-			*next++ = 0;
-			start = strtoull(p, &p, 16);
-			end = strtoull(p + 1, &p, 16);
-			if (strncmp(p + 3, dev->drv->name, strlen(dev->drv->name)))
+		p = must_slurp(files[i], buf, sizeof(buf));
+		while (next_resource(&p, &start, &end, &owner)) {
+			if (strncmp(owner, dev->drv->name, strlen(dev->drv->name)))
 				continue;
 			for (int bar = 0; bar < 6; bar++)
 				if (dev->len[bar] && dev->start[bar] == start &&
@@ -803,13 +793,12 @@ TEST_F(qxl, stuck_card)
 TEST_F(qxl, takes_over)
 {
 	char *from = getenv("firstfb");
-	char buf[1024];
+	static char buf[1 << 16];
 
 	if (!from)
 		SKIP(return, "nothing to take over from");
 	ASSERT_TRUE(logged(from));
-	ASSERT_LE(0, slurp("/proc/iomem", buf, sizeof(buf)));
-	ASSERT_EQ(NULL, strstr(buf, "vesa"));
+	ASSERT_EQ(NULL, strstr(must_slurp("/proc/iomem", buf, sizeof(buf)), "vesa"));
 }
 
 /* Below revision 5 the legacy ports are locked while the driver is bound */

@@ -217,31 +217,36 @@ static char *must_slurp(const char *path, char *buf, size_t size)
 	return buf;
 }
 
+/* The next line of what was /proc/iomem or /proc/ioports: a range, and whose it is */
+static bool next_resource(char **p, uint64_t *start, uint64_t *end, char **name)
+{
+	char *line = *p, *eol = strchr(line, '\n');
+
+	if (!eol)
+		return false;
+	*eol = '\0';
+	*p = eol + 1;
+	*start = strtoull(line, &line, 16);
+	*end = strtoull(line + 1, &line, 16);
+	*name = line + strlen(" : ");
+	return true;
+}
+
 /* Does /proc/iomem show BAR 2 as claimed by @name, or by anybody? */
 static bool is_claimed(const char *dev, const char *name)
 {
 	static char buf[1 << 16];
 	uint64_t start, end, from, to;
-	bool claimed = false;
-	char *line, *next;
+	char *p, *owner;
 
 	bar_range(dev, 2, &start, &end);
-	must_slurp("/proc/iomem", buf, sizeof(buf));
-	for (line = buf; (next = strchr(line, '\n')); line = next + 1) {
-		*next = '\0';
-		while (*line == ' ')
-			line++;
-		from = strtoull(line, &line, 16);
-		to = strtoull(line + 1, &line, 16);
-		if (from != start || to != end)
-			continue;
-		line += strlen(" : ");
+	p = must_slurp("/proc/iomem", buf, sizeof(buf));
+	while (next_resource(&p, &from, &to, &owner))
 		/* The window of a bridge may be as large. */
-		if (name ? !strcmp(line, name) :
-		    strcmp(line, dev) != 0 && strncmp(line, "PCI Bus ", 8) != 0)
-			claimed = true;
-	}
-	return claimed;
+		if (from == start && to == end &&
+		    (name ? !strcmp(owner, name) : strcmp(owner, dev) && strncmp(owner, "PCI Bus ", 8)))
+			return true;
+	return false;
 }
 
 /* Has the kernel a mapping of the memory at @start? */
@@ -297,6 +302,16 @@ static int touch(volatile char *p)
 	waitpid(pid, &status, 0);
 	return status & 0x7f;
 }
+
+/* Has nothing leaked in this boot, as far as the kernel can tell? */
+#define EXPECT_NO_LEAKS() do {						\
+	static char leaks[1 << 14];					\
+	int len = kmemleak(leaks, sizeof(leaks));			\
+									\
+	if (len == -ENOENT)						\
+		SKIP(return, "no kmemleak in this kernel");		\
+	EXPECT_EQ(0, len) TH_LOG("%s", leaks);				\
+} while (0)
 
 /* The program: the tests of the harness, unless it has something else to run */
 #ifndef RUN_TESTS
