@@ -101,7 +101,7 @@ write_results() {
 		echo '<testsuites>'
 		for each in "${reported[@]}"; do
 			read -r took good _ _ _ stage <<< "$each"
-			tests_of "$stage" -v xml=yes -v took="$took" -v good="$good"
+			tests_in "$stage" -v xml=yes -v took="$took" -v good="$good"
 		done
 		echo '</testsuites>'
 	} > "$build/results.xml"
@@ -116,7 +116,7 @@ write_results() {
 			read -r _ good _ _ _ stage <<< "$each"
 			[ "$good" = no ] || continue
 			printf '\n## %s\n\n' "$stage"
-			tests_of "$stage"
+			tests_in "$stage"
 		done
 	} > "$build/summary.md"
 	for stage in "${!last[@]}"; do
@@ -139,8 +139,8 @@ log_of() {
 	echo "$build/logs/${1//:/-}.log"
 }
 
-# tests_of STAGE AWK-OPTION...: see tests.awk
-tests_of() {
+# tests_in STAGE AWK-OPTION...: see tests.awk
+tests_in() {
 	awk -v stage="$1" "${@:2}" -f "$top/scripts/lib/tests.awk" "$(log_of "$1")" | iconv -c -f UTF-8 -t UTF-8
 }
 
@@ -355,7 +355,7 @@ report() {
 	fi
 	bad+=" $1"
 	echo "FAILED${p:+  $p passed, $f failed, $s skipped}"
-	tests_of "$1"
+	tests_in "$1"
 	echo "    log: $log"
 	[ "$(df --output=avail -B1M "$build" | tail -n 1)" -gt 100 ] || echo "    $build is full"
 }

@@ -18,8 +18,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "scripts/host"))
 
 import bench
+import cards
 import judge
-import tests
 import vm
 
 GOOD = """KTAP version 1
@@ -152,7 +152,7 @@ def test_gdb(tmp):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{tmp}/gdb")
         server.listen()
-        gdb = tests.Gdb(f"{tmp}/gdb")
+        gdb = cards.Gdb(f"{tmp}/gdb")
         server.accept()[0].shutdown(socket.SHUT_WR)
         try:
             died = not gdb.call(b"?")

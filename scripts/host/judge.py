@@ -98,7 +98,9 @@ class Results:
                 self.check(prefix + name, True)
             elif status != "SKIPPED":
                 self.check(prefix + name, False, status.lower())
-                show(line for line in said if not NOISE.search(line))
+                # KUnit's words among those of the kernel
+                first = next((n for n, line in enumerate(said) if " FAILED at " in line), 0)
+                show(line for line in said[first:] if not NOISE.search(line))
             elif any(fnmatch.fnmatch(name, pattern) for pattern in may_skip):
                 self.skip(prefix + name, reason)
             elif must_run is not None and name not in must_run:
