@@ -346,15 +346,15 @@ report() {
 	judge "$1" "$2" "$log" || good=no
 	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${s:-0}))
 	reported+=("$3 $good ${p:--} ${f:--} ${s:--} $1")
+	[ $good = yes ] || echo -n "FAILED  "
+	echo "${p:+$p passed, $f failed, $s skipped}"
+	sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
 	if [ $good = yes ]; then
-		echo "${p:+$p passed, $f failed, $s skipped}"
-		sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
 		[ -z "${inputs[$1]:-}" ] || echo "${inputs[$1]}" > "$(passed_of "$1")"
 		[ "$3" = 0 ] || last[$1]=$3
 		return
 	fi
 	bad+=" $1"
-	echo "FAILED${p:+  $p passed, $f failed, $s skipped}"
 	tests_in "$1"
 	echo "    log: $log"
 	[ "$(df --output=avail -B1M "$build" | tail -n 1)" -gt 100 ] || echo "    $build is full"

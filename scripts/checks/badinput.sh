@@ -158,8 +158,11 @@ git -C "$copy/build/linux" branch -q -f set/qxl pristine
 expect "export without the end of a set" "set/qxl is not on the branch any more" "$copy/scripts/export.sh"
 copy_tree
 check "patches apply again" "$copy/scripts/apply.sh"
-echo "/* mine */" >> "$copy/build/linux/drivers/pci/shmem_bar.c"
 before=$(sum_of "$copy/patches")
+fake mv 'echo "no space left"; exit 1'
+expect "export that cannot write" "no space left" env PATH="$copy/bin:$PATH" "$copy/scripts/export.sh"
+check "which leaves what was there" test "$before" = "$(sum_of "$copy/patches")"
+echo "/* mine */" >> "$copy/build/linux/drivers/pci/shmem_bar.c"
 expect "export of a dirty tree" "has uncommitted changes" "$copy/scripts/export.sh"
 check "which writes nothing" test "$before" = "$(sum_of "$copy/patches")"
 echo >> "$copy/series"
