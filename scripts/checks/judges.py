@@ -263,6 +263,8 @@ def test_unchanged(tmp):
     OURS.check("unchanged: the first time", runs() == (1, True))
     OURS.check("unchanged: not again", runs() == (1, True))
     OURS.check("unchanged: nor beside others", runs("+~slow") == (1, True))
+    with open(f"{copy.top}/README.md", "w", encoding="ascii"):
+        OURS.check("unchanged: nor with another page", runs() == (1, True))
     OURS.check("unchanged: again without a ~", runs("slow") == (2, True))
     OURS.check("unchanged: again after that", runs() == (3, True))
     copy.stage("other", "true")
