@@ -351,7 +351,7 @@ report() {
 	sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
 	if [ $good = yes ]; then
 		[ -z "${inputs[$1]:-}" ] || echo "${inputs[$1]}" > "$(passed_of "$1")"
-		[ "$3" = 0 ] || last[$1]=$3
+		[ -z "${begun[$1]:-}" ] || last[$1]=$3
 		return
 	fi
 	bad+=" $1"

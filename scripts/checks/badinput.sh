@@ -273,8 +273,8 @@ flock "$lock"
 expect "two at once" "another boot.py uses" "$boot" plain sample
 exec {lock}>&-
 mkdir "$copy/a,b"
-ln -s "$copy"/{scripts,build} "$copy/a,b"
-expect "a comma in the path" "has a comma in it" env PCI_SHMEM_BUILD="$copy/a,b/build" "$boot" plain sample
+ln -s "$build/kernel-plain" "$copy/a,b"
+expect "a comma in the path" "has a comma in it" env PCI_SHMEM_BUILD="$copy/a,b" "$boot" plain sample
 expect "no such kernel" "no kernel of that name" "$copy/scripts/build.sh" nothing
 
 # guest NAME TEXT: with the program on stdin in place of the sample's tests, TEXT is
