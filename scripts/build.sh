@@ -12,6 +12,13 @@ modules=("$top/scripts/guest/claim")
 case $name in
 try|try-*)
 	exec "$top/scripts/try.sh" "$name" ;;
+rust|rust-debug)
+	# Perhaps in another Debian: see rust.sh
+	[ -n "${IN_RUST:-}" ] || exec "$top/scripts/rust.sh" "$0" "$name"
+	parts=(x86_64 pc)
+	[ "$name" = rust ] || parts+=(debug)
+	parts+=(rust)
+	modules+=("$top/scripts/guest/late") ;;
 plain|debug)
 	parts=(x86_64 pc tests drm vfio "$name") ;;
 set)
@@ -33,6 +40,7 @@ for part in base "${parts[@]}"; do
 	fragments+=("$conf/$part.config")
 done
 case $name in
+rust-debug)	export LLVM=1 ;;	# gcc's KASAN is not rustc's
 i386)		export ARCH=i386 CROSS_COMPILE=i686-linux-gnu- ;;
 arm64)		export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- ;;
 riscv64)	export ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- ;;

@@ -107,11 +107,11 @@ mapfile -t cc < <(addresses cc --nom --nor)
 plain_git format-patch --stdout --full-index "$range" | am
 [ "$(work_git rev-parse HEAD)" != "$begin" ] || die "TREE=$TREE has all of $name already"
 if [ "${SIGNOFF:-no}" = yes ]; then
-	# Who sends a new entry of MAINTAINERS maintains it.
+	# Who sends a new entry of MAINTAINERS maintains it, but not who adds to it.
 	export TITLE
 	TITLE=$(head -n 1 "$top/MAINTAINERS-snippet")
 	cat > "$work/.git/take-on" <<'SH'
-if ! git diff --quiet HEAD^ -- MAINTAINERS; then
+if git diff HEAD^ -- MAINTAINERS | grep -qxF -e "+$TITLE"; then
 	awk '	$0 == ENVIRON["TITLE"] { on = 1; $0 = $0 "\nM:\t" ENVIRON["SENDER"] }
 		$0 == "" { on = 0 }
 		on && /^S:/ { $0 = "S:\tMaintained" }

@@ -158,11 +158,14 @@ b4_am() {
 	copy_git diff "HEAD~$count" HEAD -- MAINTAINERS > "$scratch/maintainers"
 }
 
-# The one who sends an entry is in it.
+# The one who sends an entry is in it; not so who adds to one.
 maintainer() {
-	diff <(sed "1a M:	$sender
-		s/^S:.*/S:	Maintained/; /^\$/d" "$top/MAINTAINERS-snippet") \
-		<(sed -n '/^+++/d; s/^+//p' "$scratch/maintainers" | sed '/^$/d')
+	local entry
+
+	entry=$(plain_git diff "$range" -- MAINTAINERS | sed -n '/^+++/d; s/^+//p' | sed '/^$/d')
+	! grep '^S:' <<< "$entry" || entry=$(sed "1a M:	$sender
+		s/^S:.*/S:	Maintained/" <<< "$entry")
+	diff <(echo "$entry") <(sed -n '/^+++/d; s/^+//p' "$scratch/maintainers" | sed '/^$/d')
 }
 
 # A second version of a set, changed as docs/sending.md says: one patch, and nothing else

@@ -33,7 +33,9 @@
 #define SHORT		"0000:00:06.0"	/* BAR shorter than a page */
 #define IOPORT		"0000:00:07.0"	/* pci-testdev: BAR 1 is I/O ports */
 
+#ifndef DRIVER
 #define DRIVER		"ivshmem_sample"
+#endif
 #define DRIVER_DIR	"/sys/bus/pci/drivers/" DRIVER
 #define PAGE		4096UL
 

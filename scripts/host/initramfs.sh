@@ -40,7 +40,7 @@ if [ "$program" = faults ] && [ "$cc" = gcc ]; then
 	gcc -O2 -static -D_GNU_SOURCE -Wno-format-security -I"$nolibc/tools/testing/selftests" \
 		-I"$nolibc/tools/include/uapi" "$nolibc"/tools/testing/selftests/mm/{pfnmap,vm_util}.c -o "$root/pfnmap"
 fi
-for module in claim timing; do
+for module in claim timing late; do
 	[ ! -e "$kernel/$module/$module.ko" ] || cp "$kernel/$module/$module.ko" "$root"
 done
 cp -a "$kernel/root/." "$root"

@@ -5,8 +5,11 @@ and which tests may be skipped.
 import fnmatch
 import mmap
 import os
+import random
+import socket
 import struct
 import subprocess
+import threading
 import time
 
 import bench as bench_limits
@@ -30,7 +33,7 @@ def may_skip(run):
     kernel = run.kernel
     return ((BUILT_IN if kernel.name in NO_MODULES else []) +
             (NO_PAT if kernel.arch not in ("x86_64", "i386") else []) +
-            (NO_KMEMLEAK if kernel.name != "debug" else []))
+            (NO_KMEMLEAK if kernel.name not in ("debug", "rust-debug") else []))
 
 
 def memory(name, path, size):
@@ -313,6 +316,63 @@ def hotplug(run):
               may_skip=may_skip(run))
 
 
+# rust: the host's page, and the one of the driver
+
+class Greeting:
+    """The memory of samples/rust/rust_driver_ivshmem.rs; its layout is described there."""
+    SIZE = MIB
+
+    def __init__(self, run):
+        self.path = run.path("greeting")
+        with open(self.path, "wb") as file:
+            file.truncate(self.SIZE)
+        with open(self.path, "r+b") as file:
+            self.mem = mmap.mmap(file.fileno(), self.SIZE)
+        self.random = random.Random(run.seed)
+        self.text = b""
+
+    def write(self, length):
+        """A new text in the first page, and rubbish in the second"""
+        self.text = bytes(self.random.choices(range(256), k=min(length, PAGE - 4)))
+        self.mem[:PAGE] = (struct.pack("<I", length) + self.text).ljust(PAGE, b"~")
+        self.mem[PAGE:2 * PAGE] = b"?" * PAGE
+        return True
+
+    def holds(self, length, text):
+        answer = struct.pack("<I", length) + text
+        return (self.mem[PAGE:2 * PAGE] == answer.ljust(PAGE, b"?") and
+                self.mem[:PAGE] == (struct.pack("<I", len(self.text)) + self.text).ljust(PAGE, b"~"))
+
+    def serve(self, _guest, what, length="0"):
+        match what:
+            case "greet" | "pretend":
+                return self.write(int(length))
+            case "answered":
+                return self.holds(len(self.text), self.text.upper())
+            case "taken_back":
+                return self.holds(0, self.text.upper())
+            case "untouched":
+                return self.mem[PAGE:2 * PAGE] == b"?" * PAGE
+        return False
+
+
+# What the kernel has to say of probes that fail, of which user space gets the number, too
+REFUSED = [("5.0", -16), ("5.0", -22), ("6.0", -22)]
+
+
+def rust(run):
+    greeting = Greeting(run)
+    guest = run.boot("guest", [*ivshmem("greeting", greeting.path, Greeting.SIZE, "addr=5"),
+                               "-object", "memory-backend-ram,id=small,size=4K",
+                               "-device", "ivshmem-plain,memdev=small,addr=6"],
+                     "kunit.enable=0", serve=greeting.serve)
+    run.judge(guest, may_skip=may_skip(run))
+    console = judge.read(f"{guest.out}.console")
+    for place, error in REFUSED:
+        text = f"rust_driver_ivshmem 0000:00:0{place}: probe with driver rust_driver_ivshmem failed with error {error}"
+        run.results.check(f"log: {place}: {error}", text in console)
+
+
 # mailbox: two guests, one memory
 
 class Mailbox:
@@ -441,4 +501,4 @@ def bench(run):
 COUNTS = {"stress": 100, "walk": 300, "hotplug": 10, "mailbox": 10000}
 
 TESTS = {test.__name__: (test.__name__, test) for test in
-         (sample, stress, limits, unassigned, faults, walk, vfio, kunit, iommu, hotplug, mailbox, drm, bench)}
+         (sample, stress, limits, unassigned, faults, walk, vfio, kunit, iommu, hotplug, rust, mailbox, drm, bench)}

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Is the Rust of the series clean?  Each commit of the set compiles, with clippy and without a
+# warning, and without CONFIG_RUST; rustfmt changes nothing, rustdoc has nothing to say; and what
+# must not compile does not.  In another Debian if there is no Rust here: see rust.sh.
+[ -n "${IN_RUST:-}" ] || exec "$(dirname "$0")/../rust.sh" "$0"
+. "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/results.sh"
+. "$top/scripts/lib/kernel.sh"
+. "$top/scripts/lib/sets.sh"
+
+need_tree
+read_sets "$tree"
+commits=$build/rust/linux		# one commit of it after the other
+out=$build/kernel-rust-each
+sample=samples/rust/rust_driver_ivshmem
+fragments=("$top"/scripts/configs/{base,x86_64,rust}.config)
+
+go_to() {
+	if [ ! -e "$commits/.git" ]; then
+		rm -rf "$commits"
+		plain_git worktree prune
+		plain_git worktree add -q --detach "$commits" "$1"
+	fi
+	plain_git -C "$commits" checkout -q -f --detach "$1"
+}
+
+# rust_says ARGUMENT...: make, and print the warnings; all that it says if it fails
+rust_says() {
+	kmake "$commits" "$out" "$@" > "$out/log" 2>&1 || { tail -n 40 "$out/log"; return; }
+	grep -A 12 '^warning\|: warning: ' "$out/log" || true
+}
+
+# compiles: the kernel crate and, if it is there, the sample
+compiles() {
+	local targets=(prepare)
+
+	reconfigure "$commits" "$out" "${fragments[@]}"
+	[ ! -e "$commits/$sample.rs" ] || targets+=("$sample.o")
+	rust_says CLIPPY=1 "${targets[@]}"
+}
+
+# The Rust files that the set changes or adds
+rust_files() {
+	plain_git diff --name-only "${set_begin[rust]}" "${set_end[rust]}" -- '*.rs'
+}
+
+formatted() {
+	(cd "$commits" && rust_files | xargs rustfmt --check --edition 2021 --config-path .rustfmt.toml 2>&1) || true
+}
+
+# must_fail NAME MESSAGE CODE: appended to the sample, it does not compile, and says why.
+must_fail() {
+	local said
+
+	git -C "$commits" checkout -q "$sample.rs"
+	printf '%s\n' "$3" >> "$commits/$sample.rs"
+	said=$(kmake "$commits" "$out" "$sample.o" "$sample.ko" 2>&1 || true)
+	git -C "$commits" checkout -q "$sample.rs"
+	if grep -qE -e "$2" <<< "$said"; then
+		ok "does not compile: $1"
+	else
+		not_ok "does not compile: $1"
+		tail -n 20 <<< "$said"
+	fi
+}
+
+mkdir -p "$out" "${commits%/*}"
+[ -n "${set_end[rust]:-}" ] || die "the series has no set of that name"
+go_to "${set_begin[rust]}"
+configure "$commits" "$out" "${fragments[@]}"
+rm -f "$out/$sample.o"
+while read -r commit subject; do
+	go_to "$commit"
+	ok_if_empty "$subject" "$(compiles)"
+done < <(plain_git log --reverse --format='%h %s' "${set_begin[rust]}..${set_end[rust]}")
+need_options "$out" "${fragments[@]}"
+[ -e "$out/$sample.o" ] || die "the sample was not compiled, see $out/log"
+
+ok_if_empty rustfmt "$(formatted)"
+ok_if_empty rustdoc "$(rust_says rustdoc)"
+
+must_fail "a read beyond SIZE" "build_error|assert" '
+pub fn beyond(bar: &SharedMemoryBar<'"'"'_, END>) -> u32 { bar.read32(END) }'
+must_fail "an unaligned read" "build_error|assert" '
+pub fn unaligned(bar: &SharedMemoryBar<'"'"'_, END>) -> u64 { bar.read64(0) }'
+must_fail "a copy of the owner" "E0599|E0507|E0505" '
+fn two<'"'"'a>(bar: &SharedMemoryBar<'"'"'a, END>) -> SharedMemoryBar<'"'"'a, END> { *bar }'
+must_fail "use after the binding" "lifetime may not live long enough" '
+fn longer<'"'"'a>(bar: SharedMemoryBar<'"'"'a, END>) -> SharedMemoryBar<'"'"'static, END> { bar }'
+must_fail "bytes that outlive the BAR" "E0515|E0505" '
+fn bytes<'"'"'a>(bar: SharedMemoryBar<'"'"'a, END>) -> kernel::io::SysMem<'"'"'a, [u8]> { bar.bytes() }'
+must_fail "mapping a device that is not bound" "E0599" '
+fn unbound(pdev: &pci::Device) -> bool {
+    pdev.map_shared_memory_bar::<END>(BAR, CacheMode::WriteBack, c"unbound").is_ok()
+}'
+totals
