@@ -18,17 +18,21 @@ CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:che
 
 # High counts (a walk is to take some minutes beside the others), more architectures,
 # each set booted alone, and Debian's newest trees.
-SOAK = tools:check:soak disk:20 fetch apply \
+SOAK = tools:check:soak:rust disk:24 fetch apply \
 	build:plain +boot:plain:walk:150000 build:debug +boot:debug:walk:4000 build:kcsan +boot:kcsan:walk:25000 \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	boot:debug:stress:100 boot:debug:hotplug:50 \
 	boot:debug:drm:qxl-small boot:debug:drm:qxl-vgacon boot:debug:drm:qxl-vesa boot:debug:drm:qxl-revision4 \
 	boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit sets:boot failing litmus trees tries
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets:boot failing litmus trees tries
+
+# On Debian 12, the first of them makes a Debian 13 in build/rust-root.
+RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust-debug:rust
 
 .PHONY: help try shell boot test check soak mutate fetch apply build export \
-	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench trees tries clean
+	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench \
+	trees tries rust clean
 
 help:
 	@echo 'make try         test the sample on a kernel of Debian that is built already: KERNEL=6.12'
@@ -36,7 +40,7 @@ help:
 	@echo 'make check       boot, and all tests below down to bench'
 	@echo 'make shell       a guest with two of the devices, and a shell: KERNEL=debug, GDB=1'
 	@echo 'make test        one test in a guest: KERNEL=debug TEST=stress COUNT=100'
-	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees'
+	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees, Rust'
 	@echo 'make mutate      do the tests notice faults? puts some in and looks'
 	@echo
 	@echo 'make fetch       put a pristine Linux 7.3 into build/linux'
@@ -62,6 +66,7 @@ help:
 	@echo 'make checkpatch  checkpatch --strict on every patch, which sending does with the mails'
 	@echo 'make trees       the series on other trees: WRITE=yes writes docs/other-trees.md'
 	@echo 'make tries       try on each kernel that Debian has for this release, and dkms on one'
+	@echo 'make rust        the Rust type and its sample, in kernels with CONFIG_RUST; clippy, rustfmt, rustdoc'
 	@echo 'make clean       remove build/, but for build/linux and the download'
 	@echo
 	@echo 'SIGNOFF=yes TREE=DIR V=2 PREV=DIR: for mails, see docs/sending.md'
@@ -132,6 +137,9 @@ trees:
 
 tries:
 	@scripts/run.sh tools:try:tries disk:3 tries
+
+rust:
+	@scripts/run.sh tools:boot:rust disk:10 fetch apply $(RUST)
 
 shellcheck judges litmus:
 	@scripts/run.sh tools:check disk:6 fetch $@

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Install what is missing of what the given targets need: tools.sh fetch|try|boot|drm|check|soak...
+# Install what is missing of what the given targets need:
+# tools.sh fetch|try|boot|drm|check|soak|rust...
 . "$(dirname "$0")/lib/common.sh"
 
-[ $# -gt 0 ] || die "usage: tools.sh fetch|try|boot|drm|check|soak..."
+[ $# -gt 0 ] || die "usage: tools.sh fetch|try|boot|drm|check|soak|rust..."
 [ "${TOOLS:-}" != skip ] || exit 0
 [ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m): all this wants x86-64, and for another one, see docs/other-trees.md"
 
@@ -36,6 +37,11 @@ try*)	targets=" fetch $* " ;;
 esac
 # What is downloaded is from Debian, and signed.
 [[ $* != try* && ( -n ${KERNEL_SRC:-} || -e $tree/.git ) ]] || targets+="debian "
+
+# Debian 12's Rust is too old for the kernel: see rust.sh.
+# shellcheck source=/dev/null
+[[ $targets != *" rust "* ]] ||
+	if [ "$(. /etc/os-release && echo "${VERSION_ID:-99}")" -ge 13 ]; then targets+=" rustc "; else targets+=" rust-root "; fi
 
 mkdir -p "$build"
 exec {lock}> "$build/.tools.lock"
@@ -102,6 +108,15 @@ soak qemu-system-riscv64 qemu-system-misc
 soak /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin opensbi
 soak powerpc64-linux-gnu-gcc gcc-powerpc64-linux-gnu
 soak qemu-system-ppc64 qemu-system-ppc
+rust-root debootstrap debootstrap
+rustc rustc rustc
+rustc rustfmt rustfmt
+rustc clippy-driver rust-clippy
+rustc bindgen bindgen
+rustc /usr/src/rustc-*/library/core/src/lib.rs rust-src
+rustc clang clang
+rustc ld.lld lld
+rustc llvm-ar llvm
 LIST
 
 if [ ${#missing[@]} = 0 ]; then

@@ -75,6 +75,7 @@ lists_of() {
 	pci-shmem-bar)		echo driver-core@lists.linux.dev kunit-dev@googlegroups.com linux-doc@vger.kernel.org \
 					linux-kselftest@vger.kernel.org linux-pci@vger.kernel.org ;;
 	pci-enable)		echo kvm@vger.kernel.org linux-doc@vger.kernel.org linux-pci@vger.kernel.org ;;
+	rust)			echo linux-doc@vger.kernel.org linux-pci@vger.kernel.org rust-for-linux@vger.kernel.org ;;
 	sample-1g)		echo linux-doc@vger.kernel.org linux-pci@vger.kernel.org ;;
 	esac
 }

@@ -40,6 +40,7 @@ tests_of() {
 	pci-shmem-bar)		echo sample kunit ;;
 	drm-shmem-bar)		echo sample drm ;;
 	sample-1g)		echo sample ;;
+	rust)			echo kunit ;;	# and "make rust"
 	esac
 }
 
@@ -112,7 +113,8 @@ for name in "${set_names[@]}"; do
 	else
 		ok "$name applies with ${needs[*]:-nothing}"
 		compiles "$name" "${set_end[$name]}"
-		[[ " ${needs[*]} " != *" pci-shmem-bar "* ]] || without_unmanaged "$name"
+		# The type in Rust is a user of the unmanaged form.
+		[[ $name = rust || " ${needs[*]} " != *" pci-shmem-bar "* ]] || without_unmanaged "$name"
 		for need in "${needs[@]}"; do
 			# Not for its text, but for functions, and for mm that can split what the sample makes
 			case "$name $need" in
