@@ -3,10 +3,6 @@
 //! Keeps a device-managed shared-memory BAR longer than the driver is bound: the file
 //! "late/word" in debugfs is the first word of the memory as long as there is any.
 
-use core::fmt::{
-    self,
-    Formatter, //
-};
 use kernel::{
     debugfs::{
         Dir,
@@ -15,6 +11,7 @@ use kernel::{
     device::Core,
     device_id::IdArray,
     driver,
+    fmt,
     io::Io,
     pci::{
         self,
@@ -28,12 +25,14 @@ use kernel::{
 
 const SIZE: usize = 8;
 
+type Kept = Option<DevresSharedMemoryBar<SIZE>>;
+
 kernel::sync::global_lock! {
     // SAFETY: Initialized when the module is, before the driver and the file are there.
-    unsafe(uninit) static KEPT: Mutex<Option<DevresSharedMemoryBar<SIZE>>> = None;
+    unsafe(uninit) static KEPT: Mutex<Kept> = None;
 }
 
-fn word(_: &(), f: &mut Formatter<'_>) -> fmt::Result {
+fn word(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match KEPT.lock().as_ref() {
         None => writeln!(f, "never bound"),
         Some(bar) => match bar.try_access() {
@@ -85,6 +84,7 @@ struct Late {
     _driver: driver::Registration<pci::Adapter<LateDriver>>,
     #[pin]
     _word: File<()>,
+    _dir: Dir,
 }
 
 impl InPlaceModule for Late {
@@ -92,9 +92,12 @@ impl InPlaceModule for Late {
         // SAFETY: Called once.
         unsafe { KEPT.init() };
 
+        let dir = Dir::new(c"late");
+
         try_pin_init!(Self {
             _driver <- driver::Registration::new(<Self as kernel::ModuleMetadata>::NAME, module),
-            _word <- Dir::new(c"late").read_callback_file(c"word", (), &word),
+            _word <- dir.read_callback_file(c"word", (), &word),
+            _dir: dir,
         })
     }
 }
