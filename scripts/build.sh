@@ -14,7 +14,7 @@ try|try-*)
 	exec "$top/scripts/try.sh" "$name" ;;
 rust|rust-debug)
 	# Perhaps in another Debian: see rust.sh
-	[ -n "${IN_RUST:-}" ] || exec "$top/scripts/rust.sh" "$0" "$name"
+	[ -n "${IN_RUST:-}" ] || exec "$top/scripts/rust.sh" scripts/build.sh "$name"
 	parts=(x86_64 pc)
 	[ "$name" = rust ] || parts+=(debug)
 	parts+=(rust)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Run a command where the kernel's Rust can be built: rust.sh COMMAND...  That is here, on
-# Debian 13; otherwise in a Debian 13 of its own, in build/rust-root, which has this
-# repository at the same path.
+# Run a command at the top of this repository where the kernel's Rust can be built: rust.sh
+# COMMAND...  That is here, on Debian 13; otherwise in a Debian 13 of its own, in
+# build/rust-root, which has this repository at the same path.
 . "$(dirname "$0")/lib/common.sh"
 . "$top/scripts/lib/debian.sh"
 
@@ -40,6 +40,7 @@ make_root() {
 
 need_tree
 if has_rust; then
+	cd "$top"
 	IN_RUST=yes exec "$@"
 fi
 [ -z "${RUST_ROOT:-}" ] || die "what debootstrap made in $root has no Rust that can build Linux 7.3"
