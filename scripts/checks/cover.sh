@@ -19,7 +19,7 @@ subject_of() {
 	if [ "$(plain_git rev-list --count "${set_begin[$1]}..${set_end[$1]}")" = 1 ]; then
 		plain_git log -1 --format=%s "${set_end[$1]}"
 	else
-		letter_of "$1" | sed -n 1p
+		letter_of "$1" | sed -n 1p	# not head: it may end before git has written all
 	fi
 }
 
