@@ -13,7 +13,7 @@ read_sets "$tree"
 commits=$build/rust/linux		# one commit of it after the other
 out=$build/kernel-rust-each
 sample=samples/rust/rust_driver_ivshmem
-fragments=("$top"/scripts/configs/{base,x86_64,rust}.config)
+fragments=("$top"/scripts/configs/{base,x86_64,rust}.config "$out/each.config")
 
 go_to() {
 	if [ ! -e "$commits/.git" ]; then
@@ -73,6 +73,8 @@ must_fail() {
 }
 
 mkdir -p "$out" "${commits%/*}"
+# The examples are compiled once, for a guest.
+echo CONFIG_RUST_KERNEL_DOCTESTS=n > "$out/each.config"
 [ -n "${set_end[rust]:-}" ] || die "the series has no set of that name"
 go_to "${set_begin[rust]}"
 configure "$commits" "$out" "${fragments[@]}"
