@@ -160,4 +160,4 @@ mails:
 clean:
 	@mkdir -p build
 	@flock -n build/.lock find build/ -mindepth 1 -maxdepth 1 ! -name linux ! -name '*.deb' ! -name '.*lock' \
-		-exec rm -rf {} + || { echo 'another run is using build/'; false; }
+		-exec rm -rf --one-file-system {} + || { echo 'another run is using build/'; false; }

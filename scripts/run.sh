@@ -62,7 +62,7 @@ trap at_end EXIT
 path_of() {
 	local path
 
-	for path in "$top"/scripts/{,checks/}"$1".{sh,py}; do
+	for path in "$top"/scripts/{checks/,}"$1".{sh,py}; do
 		[ ! -x "$path" ] || { echo "$path"; return; }
 	done
 	die "no stage $1 in scripts/"
