@@ -18,21 +18,21 @@ CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:che
 
 # High counts (a walk is to take some minutes beside the others), more architectures,
 # each set booted alone, and Debian's newest trees.
-SOAK = tools:check:soak:rust disk:24 fetch apply \
+SOAK = tools:check:soak:rust:peers disk:28 fetch apply \
 	build:plain +boot:plain:walk:150000 build:debug +boot:debug:walk:4000 build:kcsan +boot:kcsan:walk:25000 \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
 	boot:debug:stress:100 boot:debug:hotplug:50 \
 	boot:debug:drm:qxl-small boot:debug:drm:qxl-vgacon boot:debug:drm:qxl-vesa boot:debug:drm:qxl-revision4 \
 	boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets:boot failing litmus trees tries
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets:boot failing peers:patched litmus trees tries
 
 # On Debian 12, the first of them makes a Debian 13 in build/rust-root.
 RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust-debug:rust
 
 .PHONY: help try shell boot test check soak mutate fetch apply build export \
 	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench \
-	trees tries rust clean
+	peers trees tries rust clean
 
 help:
 	@echo 'make try         test the sample on a kernel of Debian that is built already: KERNEL=6.12'
@@ -54,6 +54,7 @@ help:
 	@echo 'make sending     the mails of all sets, read by b4, checkpatch and git send-email'
 	@echo 'make each        does every commit compile alone, without a new warning?'
 	@echo 'make sets        does each set apply, compile, boot and pass without the others?'
+	@echo 'make peers       X, Weston, fbcon, SPICE on qxl, patched and not: WRITE=yes writes docs/peers.md'
 	@echo 'make failing     is each commit of the qxl set clean when probe fails?'
 	@echo 'make litmus      what the memory model says of the kernfs patches'
 	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
@@ -131,6 +132,9 @@ drm:
 
 bench:
 	@scripts/run.sh tools:check disk:6 fetch apply build:plain bench$(if $(filter yes,$(WRITE)),:write)
+
+peers:
+	@scripts/run.sh tools:peers disk:10 fetch apply peers$(if $(filter yes,$(WRITE)),:write)
 
 trees:
 	@scripts/run.sh tools:boot disk:9 fetch apply trees$(if $(filter yes,$(WRITE)),:write)

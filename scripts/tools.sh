@@ -101,6 +101,12 @@ check qemu-system-aarch64 qemu-system-arm
 check gnuplot gnuplot-nox
 check /usr/lib/*/qemu/hw-display-qxl.so qemu-system-modules-spice?
 drm /usr/lib/*/qemu/hw-display-qxl.so qemu-system-modules-spice?
+peers /usr/lib/*/qemu/hw-display-qxl.so qemu-system-modules-spice?
+peers /usr/lib/*/qemu/chardev-spice.so qemu-system-modules-spice?
+peers debootstrap debootstrap
+peers mke2fs e2fsprogs
+peers /usr/lib/*/girepository-1.0/SpiceClientGLib-2.0.typelib gir1.2-spiceclientglib-2.0
+peers /usr/lib/python3/dist-packages/gi python3-gi
 tries dkms dkms
 soak dkms dkms
 soak riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu

@@ -236,7 +236,7 @@ def test_run(tmp):
     OURS.check("run.sh: a stage that does not end", status != 0 and "takes more than 1 s" in out and "2 passed" in out)
     name, last_pid = "run.sh: another process gets the number of a stage that has ended", "/proc/sys/kernel/ns_last_pid"
     # In a namespace of its own, where it takes a number from nobody else
-    apart = ["unshare", *([] if os.getuid() == 0 else ["-r"]), "-pf", "--mount-proc"]
+    apart = ["unshare", *([] if os.getuid() == 0 else ["-r"]), "-pf", "--mount-proc", "--propagation", "unchanged"]
     if subprocess.run([*apart, "sh", "-c", f"echo 1000 > {last_pid}"], stderr=subprocess.DEVNULL, check=False).returncode:
         OURS.skip(name, f"cannot write {last_pid} in a namespace of its own")
         return
