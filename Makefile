@@ -7,7 +7,7 @@ BOOT = tools:fetch disk:6 +tools:boot fetch apply tools:fetch:boot build:plain b
 # What decides, the quick first.  With a ~, not again until something has changed.
 CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:check mutations cover \
 	+judges +sync +~users +~each build:plain boot:plain:sample \
-	+~sets +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
+	+~sets:apply +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
 	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
 	boot:plain:unassigned boot:plain:limits boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:vfio \
@@ -25,7 +25,7 @@ SOAK = tools:check:soak:rust:peers disk:28 fetch apply \
 	boot:debug:drm:qxl-small boot:debug:drm:qxl-vgacon boot:debug:drm:qxl-vesa boot:debug:drm:qxl-revision4 \
 	boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets:boot failing peers:patched litmus trees tries
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets sets:boot failing peers:patched litmus trees tries
 
 # On Debian 12, the first of them makes a Debian 13 in build/rust-root.
 RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust-debug:rust
@@ -37,7 +37,7 @@ RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust
 help:
 	@echo 'make try         test the sample on a kernel of Debian that is built already: KERNEL=6.12'
 	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
-	@echo 'make check       boot, and all tests below down to bench'
+	@echo 'make check       boot, and most of the tests below: what decides'
 	@echo 'make shell       a guest with two of the devices, and a shell: KERNEL=debug, GDB=1'
 	@echo 'make test        one test in a guest: KERNEL=debug TEST=stress COUNT=100'
 	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees, Rust'

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Is each set good alone, on the pristine tree with only the sets it needs?  Does it apply,
 # and not without one of those; and compile without a new warning?  And all that without the
-# patches at the end of pci-shmem-bar that a maintainer may refuse?  Or, with "boot", pass the
-# tests that concern it?
+# patches at the end of pci-shmem-bar that a maintainer may refuse?  With "apply", nothing is
+# compiled; with "boot", it is to pass the tests that concern it.
 #
-# usage: sets.sh [boot]
+# usage: sets.sh [apply|boot]
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
@@ -12,6 +12,7 @@
 . "$top/scripts/lib/clone.sh"
 . "$top/scripts/lib/sets.sh"
 
+mode=${1:-compile}
 need_tree
 work=$build/sets		# a build/ of its own, for the kernels that boot
 am=$work/am
@@ -52,6 +53,7 @@ commit_of_am() {
 
 # compiles TEXT COMMIT: what is in $am, unless it is that commit's tree, which "each" compiles
 compiles() {
+	[ "$mode" != apply ] || return 0
 	[ "$(git -C "$am" rev-parse 'HEAD^{tree}')" != "$(plain_git rev-parse "$2^{tree}")" ] || return 0
 	go_to "$(commit_of_am)"
 	ok_if_empty "$1 compiles" "$(new_to_say)"
@@ -103,12 +105,12 @@ without_unmanaged() {
 
 read_sets "$tree"
 new_clone "$am" "$tree" pristine
-[ -n "${1:-}" ] || say_before
+[ "$mode" != compile ] || say_before
 for name in "${set_names[@]}"; do
 	read -ra needs <<< "${set_needs[$name]}"
 	if ! am "${needs[@]}" "$name"; then
 		not_ok "$name # does not apply with ${needs[*]:-nothing}: $(grep -m1 '^error:' "$am/.git/log")"
-	elif [ -n "${1:-}" ]; then
+	elif [ "$mode" = boot ]; then
 		passes "$name"
 	else
 		ok "$name applies with ${needs[*]:-nothing}"
@@ -131,5 +133,5 @@ for name in "${set_names[@]}"; do
 		done
 	fi
 done
-[ -n "${1:-}" ] || need_all_options
+[ "$mode" != compile ] || need_all_options
 totals
