@@ -66,9 +66,10 @@ append() {
 }
 
 # The KUnit tests stay behind, because they also test what patches add to
-# <linux/pci.h>, and so does the documentation, which wants a line in an index.
+# <linux/pci.h>, and so do the documentation, which wants a line in an index, and what is in
+# Rust, which is of use only with what the patches add to the kernel's crate.
 mapfile -t files < <(cd "$overlay" &&
-	find -L drivers include samples -type f ! -path '*/tests/*' ! -path '*/kunit/*' | sort)
+	find -L drivers include samples/pci -type f ! -path '*/tests/*' ! -path '*/kunit/*' | sort)
 wired=({drivers/pci,samples}/{Kconfig,Makefile})
 for file in "${files[@]}"; do
 	[ ! -e "$file" ] || die "$src has $file already: nothing to lay"
