@@ -205,7 +205,7 @@ start() {
 }
 
 runs() {
-	[ ! -e "$(status_of "$1")" ] && kill -0 "${pid[$1]}" 2>/dev/null
+	[ ! -s "$(status_of "$1")" ] && kill -0 "${pid[$1]}" 2>/dev/null
 }
 
 # next_beside: start the next one that is to run beside others
