@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot build/kernel-KERNEL in QEMU and run a test in it: boot.py KERNEL TEST [COUNT|GUESTS]
 
-COUNT is how often a test repeats what it does, if not as often as tests.py says, GUESTS a pattern: which to boot of those
-that drm has.  ACCEL=kvm asks for KVM, SEED= repeats an earlier run, LIMIT= is how many
-seconds a guest may be silent.
+COUNT is how often a test repeats what it does, if not as often as tests.py says; GUESTS is a
+pattern: which to boot of those that drm has.  ACCEL=kvm asks for KVM, SEED= repeats an earlier
+run, LIMIT= is how many seconds a guest may be silent.
 """
 import os
 import random

@@ -13,18 +13,13 @@ work=$build/sets		# and its kernel, which sets.sh builds for each set
 mkdir -p "$work"
 read_sets "$tree"
 
-if [ ! -e "$work/linux/.git" ]; then
-	plain_git worktree prune
-	plain_git worktree add -q --detach "$work/linux" pristine
-fi
-
 log=$(plain_git log --reverse --format='%h %s' "${set_begin[qxl]}..${set_end[qxl]}")
 number=0
 while read -r commit subject; do
 	number=$((number + 1))
 	if [ "$number" -lt "${1:-1}" ] || [ "$number" -gt "${2:-$number}" ]; then continue; fi
 	out=$work/failing-$number.log
-	plain_git -C "$work/linux" checkout -q -f --detach "$commit"
+	work_tree "$work/linux" "$commit"
 	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$out" 2>&1; then
 		not_ok "$number $subject # does not build, see $out"
 	elif PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set drm qxl-heads > "$out" 2>&1; then

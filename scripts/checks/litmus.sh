@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the kernel's memory model says of docs/litmus/: what the first comment of each says?
-# Skipped, which run.sh takes for a failure, where there is no herd7 to be had: it comes from Debian's newest suite.
+# Skipped, which run.sh takes for a failure, where there is no herd7 to be had: it comes from
+# Debian's newest suite.
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/debian.sh"

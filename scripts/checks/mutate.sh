@@ -126,11 +126,7 @@ verdict() {
 }
 
 mkdir -p "$work/logs"
-if [ ! -e "$src/.git" ]; then
-	plain_git worktree prune
-	plain_git worktree add -q --detach "$src" "$branch"
-fi
-plain_git -C "$src" checkout -q -f --detach "$branch"
+work_tree "$src" "$branch"
 
 # build_unchanged KERNEL
 build_unchanged() {

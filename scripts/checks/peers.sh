@@ -3,6 +3,7 @@
 # kernel that it has of this release, once with its own qxl and once with that of the set qxl.
 # The arguments are for host/peers.py.
 . "$(dirname "$0")/../lib/common.sh"
+. "$top/scripts/lib/debian.sh"
 . "$top/scripts/lib/sets.sh"
 
 work=$build/peers
@@ -30,8 +31,7 @@ apt_in_root() {
 make_root() {
 	local mirror kernel
 
-	# shellcheck disable=SC2016 # apt's variable
-	mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
+	mirror=$(mirror_of "$suite")
 	[ -n "$mirror" ] || die "apt on this machine names no Debian mirror"
 	rm -rf --one-file-system "$root" "$work/apt.log"
 	debootstrap --variant=minbase "$suite" "$root" "$mirror" > "$work/debootstrap.log" 2>&1 ||

@@ -15,15 +15,6 @@ out=$build/kernel-rust-each
 sample=samples/rust/rust_driver_ivshmem
 fragments=("$top"/scripts/configs/{base,x86_64,rust}.config "$out/each.config")
 
-go_to() {
-	if [ ! -e "$commits/.git" ]; then
-		rm -rf "$commits"
-		plain_git worktree prune
-		plain_git worktree add -q --detach "$commits" "$1"
-	fi
-	plain_git -C "$commits" checkout -q -f --detach "$1"
-}
-
 # rust_says ARGUMENT...: make, and print the warnings; all that it says if it fails
 rust_says() {
 	kmake "$commits" "$out" "$@" > "$out/log" 2>&1 || { tail -n 40 "$out/log"; return; }
@@ -76,13 +67,14 @@ mkdir -p "$out" "${commits%/*}"
 # The examples are compiled once, for a guest.
 echo CONFIG_RUST_KERNEL_DOCTESTS=n > "$out/each.config"
 [ -n "${set_end[rust]:-}" ] || die "the series has no set of that name"
-go_to "${set_begin[rust]}"
+log=$(plain_git log --reverse --format='%h %s' "${set_begin[rust]}..${set_end[rust]}")
+work_tree "$commits" "${set_begin[rust]}"
 configure "$commits" "$out" "${fragments[@]}"
 rm -f "$out/$sample.o"
 while read -r commit subject; do
-	go_to "$commit"
+	work_tree "$commits" "$commit"
 	ok_if_empty "$subject" "$(compiles)"
-done < <(plain_git log --reverse --format='%h %s' "${set_begin[rust]}..${set_end[rust]}")
+done <<< "$log"
 need_options "$out" "${fragments[@]}"
 [ -e "$out/$sample.o" ] || die "the sample was not compiled, see $out/log"
 

@@ -64,11 +64,7 @@ passes() {
 	local commit test words
 
 	commit=$(commit_of_am)
-	if [ ! -e "$work/linux/.git" ]; then
-		plain_git worktree prune
-		plain_git worktree add -q --detach "$work/linux" "$commit"
-	fi
-	plain_git -C "$work/linux" checkout -q -f --detach "$commit"
+	work_tree "$work/linux" "$commit"
 	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$work/$1.log" 2>&1; then
 		not_ok "$1 # does not build, see $work/$1.log"
 		return

@@ -38,6 +38,16 @@ plain_git() {
 	git -C "$tree" "$@"
 }
 
+# work_tree DIR COMMIT: a work tree of build/linux, made if it is not there, with COMMIT checked out
+work_tree() {
+	if [ ! -e "$1/.git" ]; then
+		rm -rf "$1"
+		plain_git worktree prune
+		plain_git worktree add -q --detach "$1" "$2"
+	fi
+	plain_git -C "$1" checkout -q -f --detach "$2"
+}
+
 need_tree() {
 	[ -e "$tree/.git" ] || die "no kernel tree in $tree: run 'make fetch'"
 }

@@ -9,12 +9,7 @@ go_to() {
 		exec {each_lock}> "$build/.each.lock"
 		flock "$each_lock"
 	fi
-	if [ ! -e "$each/.git" ]; then
-		rm -rf "$each"
-		plain_git worktree prune
-		plain_git worktree add -q --detach "$each" "$1"
-	fi
-	plain_git -C "$each" checkout -q -f --detach "$1"
+	work_tree "$each" "$1"
 }
 
 # configure_each OUT FRAGMENT...: configure for build/each/linux, if it has other
