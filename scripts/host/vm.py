@@ -202,7 +202,6 @@ class Guest(threading.Thread):
         port.close()
         qmp.close()
         if os.environ.get("V"):
-
             subprocess.Popen(["tail", "-qF", "-n+1", f"--pid={self.process.pid}", f"{self.out}.console"],
                              stderr=subprocess.DEVNULL)
         self.started.append(self)
