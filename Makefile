@@ -25,7 +25,8 @@ SOAK = tools:check:soak:rust:peers disk:28 fetch apply \
 	boot:debug:drm:qxl-small boot:debug:drm:qxl-vgacon boot:debug:drm:qxl-vesa boot:debug:drm:qxl-revision4 \
 	boot:kcsan:faults boot:kcsan:stress:100 \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets sets:boot failing peers:patched litmus trees tries
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets sets:boot failing \
+	build:peers peers:patched:debug litmus trees tries
 
 # On Debian 12, the first of them makes a Debian 13 in build/rust-root.
 RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust-debug:rust
@@ -134,7 +135,7 @@ bench:
 	@scripts/run.sh tools:check disk:6 fetch apply build:plain bench$(if $(filter yes,$(WRITE)),:write)
 
 peers:
-	@scripts/run.sh tools:peers disk:10 fetch apply peers$(if $(filter yes,$(WRITE)),:write)
+	@scripts/run.sh tools:peers disk:14 fetch apply build:peers peers$(if $(filter yes,$(WRITE)),:write)
 
 trees:
 	@scripts/run.sh tools:boot disk:9 fetch apply trees$(if $(filter yes,$(WRITE)),:write)

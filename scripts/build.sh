@@ -23,6 +23,8 @@ plain|debug)
 	parts=(x86_64 pc tests drm vfio "$name") ;;
 set)
 	parts=(x86_64 pc tests drm vfio plain) ;;
+peers)
+	parts=(x86_64 pc tests drm debug peers) ;;
 kcsan)
 	parts=(x86_64 pc tests kcsan) ;;
 overlay)
@@ -32,7 +34,7 @@ i386)
 arm64|riscv64|ppc64)
 	parts=(tests builtin "$name") ;;
 *)
-	die "no kernel of that name: plain, debug, set, kcsan, overlay, i386, arm64, riscv64, ppc64 or try" ;;
+	die "no kernel of that name: plain, debug, set, peers, kcsan, overlay, i386, arm64, riscv64, ppc64 or try" ;;
 esac
 
 fragments=()

@@ -11,7 +11,7 @@ root=$work/root		# also what the module is built in: Debian's kernels want Debia
 suite=trixie
 release=${LINUX:-7.3}
 packages=(udev kmod procps xserver-xorg-core xserver-xorg-video-qxl xserver-xorg-input-libinput
-	x11-xserver-utils x11-apps xauth weston gcc make)
+	x11-xserver-utils x11-apps xauth weston kexec-tools gcc make)
 # What a kernel needs to have the root file system and what qxl needs, in order
 modules=(drivers/block/virtio_blk lib/crc/crc16 crypto/crc32c-cryptoapi fs/jbd2/jbd2 fs/mbcache fs/ext4/ext4
 	drivers/gpu/drm/{drm,drm_kms_helper,ttm/ttm,clients/drm_client_lib,drm_exec,drm_ttm_helper}

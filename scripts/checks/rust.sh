@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Is the Rust of the series clean?  Each commit of the set compiles, with clippy and without a
-# warning, and without CONFIG_RUST; rustfmt changes nothing, rustdoc has nothing to say; and what
+# new warning, and without CONFIG_RUST; rustfmt changes nothing, rustdoc has nothing to say; and what
 # must not compile does not.  In another Debian if there is no Rust here: see rust.sh.
 [ -n "${IN_RUST:-}" ] || exec "$(dirname "$0")/../rust.sh" scripts/checks/rust.sh
 . "$(dirname "$0")/../lib/common.sh"
@@ -15,10 +15,13 @@ out=$build/kernel-rust-each
 sample=samples/rust/rust_driver_ivshmem
 fragments=("$top"/scripts/configs/{base,x86_64,rust}.config "$out/each.config")
 
-# rust_says ARGUMENT...: make, and print the warnings; all that it says if it fails
+# rust_says ARGUMENT...: make, and print what is new of the warnings, with their files; the end of
+# all that it says if it fails
 rust_says() {
 	kmake "$commits" "$out" "$@" > "$out/log" 2>&1 || { tail -n 40 "$out/log"; return; }
-	grep -A 12 '^warning\|: warning: ' "$out/log" || true
+	awk '/^warning: / { warning = $0; next }
+	     warning && $1 == "-->" { sub(/(:[0-9]+)+$/, "", $2); print $2 ": " warning; warning = "" }
+	     !/^ / && / warning: /' "$out/log" | sed "s|$commits/||" | sort | comm -23 - "$out/before"
 }
 
 # compiles: the kernel crate and, if it is there, the sample
@@ -71,6 +74,10 @@ log=$(plain_git log --reverse --format='%h %s' "${set_begin[rust]}..${set_end[ru
 work_tree "$commits" "${set_begin[rust]}"
 configure "$commits" "$out" "${fragments[@]}"
 rm -f "$out/$sample.o"
+# What 7.3 itself makes clippy say
+: > "$out/before"
+compiles > "$out/known"
+mv "$out/known" "$out/before"
 while read -r commit subject; do
 	work_tree "$commits" "$commit"
 	ok_if_empty "$subject" "$(compiles)"

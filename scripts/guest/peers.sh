@@ -70,7 +70,7 @@ host() {
 
 # within SECONDS COMMAND...
 within() {
-	end=$(($(now) + $1))
+	end=$(($(now) + $1 * SLOW))
 	shift
 	until "$@"; do
 		[ "$(now)" -lt $end ] || return 1
@@ -244,7 +244,7 @@ cycle() {
 	need "rescan brings it back" ends 60 put 1 /sys/bus/pci/rescan
 	need "the card is back after that" within 60 has_card
 	stop_drawing
-	alive "$x" || echo "# X had ended by itself" >&3
+	alive "$x" || echo "# X had ended: $(grep -oE 'Segmentation fault|Bus error|Aborted|Fatal server error' /run/X.log | tail -n 1)" >&3
 	check "X ends with kill -9" end_x
 	need "a new X starts" start_x "$1"
 	check "its picture is right" within 120 picture 17 13 red blue
@@ -384,6 +384,7 @@ s3() {
 		sleep 3
 		host wake
 		need "suspend and resume, $round" ends 120 put mem /sys/power/state
+		check "the machine did sleep, $round" host woken
 		stop_drawing
 		check "X lives on, $round" alive "$x"
 		check "its picture is right, $round" within 120 picture 7 11 yellow blue
@@ -393,6 +394,36 @@ s3() {
 	check "X ends with kill -9" end_x
 	need "a new X starts" start_x modesetting
 	check "its picture is right" within 120 picture 17 13 red blue
+}
+
+# Three boots, of which the disk knows
+restart() {
+	before=$(cat /opt/boot 2>/dev/null)
+	[ -n "$before" ] || client
+	need "X starts${before:+ after $before}" start_x modesetting
+	check "its picture is right${before:+ after $before}" within 120 picture 17 13 red blue
+	[ "$before" != reboot ] || return 0
+	draw
+	sleep 5
+	check "clients draw${before:+ after $before}" alive $drawing
+	if [ "$before" = kexec ]; then
+		next reboot
+		host may_reboot
+		/opt/busybox reboot -f
+	else
+		cat /dev/vdb > /run/kernel
+		cat /dev/vdc > /run/initrd
+		need "kexec loads" ends 120 kexec -l /run/kernel --initrd=/run/initrd --reuse-cmdline
+		next kexec
+		kexec -e
+	fi
+	check "there is another boot" false
+}
+
+# next NAME: of the boot
+next() {
+	echo "$1" > /opt/boot
+	sync
 }
 
 need "qxl is bound" has_card
