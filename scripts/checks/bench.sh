@@ -47,9 +47,9 @@ text() {
 	done
 }
 
-# compare NAME HAVE WANT
-compare() {
-	if "$top/scripts/host/bench.py" same "$2" "$3"; then
+# same_text NAME HAVE WANT
+same_text() {
+	if "$top/scripts/host/cost.py" same "$2" "$3"; then
 		ok "$1 says the same"
 	else
 		diff "$2" "$3" || true
@@ -58,7 +58,7 @@ compare() {
 }
 
 draw() {
-	"$top/scripts/host/bench.py" plot "$out/counts" > "$out/plot"
+	"$top/scripts/host/cost.py" plot "$out/counts" > "$out/plot"
 	gnuplot <<-PLOT
 		set terminal svg size 760,460 fixed enhanced font "sans-serif,13" background "white"
 		set output "$out/bench.svg"
@@ -94,11 +94,11 @@ gcc $(gcc -dumpfullversion), QEMU $(qemu-system-x86_64 --version | sed -nE '1s/.
 {
 	echo "$unit, $made_with:"
 	echo
-	"$top/scripts/host/bench.py" $tables "$out/counts"
+	"$top/scripts/host/cost.py" $tables "$out/counts"
 } > "$out/table"
 cat "$out/table"
-"$top/scripts/host/bench.py" short "$out/counts" > "$out/short"
-"$top/scripts/host/bench.py" cover "$out/counts" > "$out/cover"
+"$top/scripts/host/cost.py" short "$out/counts" > "$out/short"
+"$top/scripts/host/cost.py" cover "$out/counts" > "$out/cover"
 text_is="The helper is $(sed -n 's/^# bench: text.x86_64.-Os //p' "$out/counts") bytes of text on x86-64 (-Os)"
 draw
 
@@ -117,10 +117,10 @@ else
 	in_place "$cost" > "$out/cost"
 	in_place "$readme" > "$out/readme"
 	letter | sed -n '/^Instructions, counted/,/^  resource2_wc/p' > "$out/letter"
-	compare docs/cost.md "$out/cost" "$out/table"
-	compare README.md "$out/readme" "$out/short"
-	compare docs/bench.svg "$graph" "$out/bench.svg"
-	compare "the cover letter" "$out/letter" "$out/cover"
+	same_text docs/cost.md "$out/cost" "$out/table"
+	same_text README.md "$out/readme" "$out/short"
+	same_text docs/bench.svg "$graph" "$out/bench.svg"
+	same_text "the cover letter" "$out/letter" "$out/cover"
 	if grep -qF "$text_is" <<< "$(letter)"; then
 		ok "the cover letter: text"
 	else

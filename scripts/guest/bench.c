@@ -3,7 +3,7 @@
  * What mapping costs: in the kernel through the helper and by hand, in user space
  * through the sample and through what there is besides it.  Under -icount the
  * cycle counter counts instructions.  Each line "# bench: NAME VALUE" goes to
- * host/bench.py, which knows how much it may be.
+ * host/cost.py, which knows how much it may be.
  */
 
 #include "mapping.h"

@@ -12,8 +12,8 @@ import subprocess
 import threading
 import time
 
-import bench as bench_limits
 import cards
+import cost
 import judge
 
 PAGE = 4096
@@ -494,7 +494,7 @@ def bench(run):
         run.judge(guest, prefix=f"{guest.name}: ",
                   must_run={"global.kernel"} | (user if guest.name == "1G" else set()))
     if not kvm:
-        bench_limits.check(run.results, bench_limits.read(*(f"{guest.out}.ktap" for guest in guests)))
+        cost.check(run.results, cost.read(*(f"{guest.out}.ktap" for guest in guests)))
 
 
 # How often those that repeat something do so, if nobody says

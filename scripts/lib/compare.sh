@@ -2,29 +2,29 @@
 # Sourced after kernel.sh by checks that look at one commit after the other, or compare
 # the series with the pristine tree.
 
-# go_to COMMIT: check it out in build/each/linux, which is this script's from then on: others
+# go_to COMMIT: check it out in build/per-commit/linux, which is this script's from then on: others
 # that run beside it wait.
 go_to() {
-	if [ -z "${each_lock:-}" ]; then
-		exec {each_lock}> "$build/.each.lock"
-		flock "$each_lock"
+	if [ -z "${commit_lock:-}" ]; then
+		exec {commit_lock}> "$build/.per-commit.lock"
+		flock "$commit_lock"
 	fi
-	work_tree "$each" "$1"
+	work_tree "$commit_tree" "$1"
 }
 
-# configure_each OUT FRAGMENT...: configure for build/each/linux, if it has other
+# configure_commit OUT FRAGMENT...: configure for build/per-commit/linux, if it has other
 # Kconfig files than the last time.
-configure_each() {
+configure_commit() {
 	local fragments state before how=configure
 
 	mkdir -p "$1"
 	fragments=$(sum_of "${@:2}")
-	state="$fragments $(plain_git -C "$each" ls-files -s '*Kconfig*' | sha256sum)"
+	state="$fragments $(plain_git -C "$commit_tree" ls-files -s '*Kconfig*' | sha256sum)"
 	before=$(cat "$1/.kconfig" 2>/dev/null) || true
 	[ "$state" != "$before" ] || return 0
 	[[ $before != "$fragments "* ]] || how=reconfigure
 	rm -f "$1/.kconfig"
-	$how "$each" "$@" && echo "$state" > "$1/.kconfig"
+	$how "$commit_tree" "$@" && echo "$state" > "$1/.kconfig"
 }
 
 # touched PATTERN...: the files of the kernel that the series changes or adds.
@@ -33,7 +33,7 @@ touched() {
 }
 
 # A configuration with all the C files the series touches
-touch_all=("$top"/scripts/configs/{base,x86_64,tests,each}.config)
+touch_all=("$top"/scripts/configs/{base,x86_64,tests,per-commit}.config)
 
 # says OUT ARGUMENT...: make, and print what the compiler says, without line numbers.
 # Of what was up to date, that is what it said when it compiled that; OUT/said has it,
@@ -42,8 +42,8 @@ says() {
 	local out=$1 ret=0
 
 	mv "$out/said" "$out/said.before" 2>/dev/null || : > "$out/said.before"
-	kmake "$each" "$out" -O "${@:2}" > "$out/log" 2>&1 || ret=$?
-	sed "s|$each/||g" "$out/log" | awk -v before="$out/said.before" '
+	kmake "$commit_tree" "$out" -O "${@:2}" > "$out/log" 2>&1 || ret=$?
+	sed "s|$commit_tree/||g" "$out/log" | awk -v before="$out/said.before" '
 		/^  (CC|CHECK) / { object = $NF; sub(/\.[co]$/, "", object); again[object] = 1; next }
 		/^  [A-Z]+ / { object = $NF }
 		/: (warning|error): / {
@@ -64,14 +64,14 @@ says() {
 	return $ret
 }
 
-# what_says OUT ARGUMENT...: the same of the C files in build/each/linux that the series
+# what_says OUT ARGUMENT...: the same of the C files in build/per-commit/linux that the series
 # touches.
 what_says() {
 	local out=$1 objects=() file
 
-	configure_each "$out" "${touch_all[@]}" || return
+	configure_commit "$out" "${touch_all[@]}" || return
 	while read -r file; do
-		[ ! -e "$each/$file" ] || objects+=("${file%.c}.o")
+		[ ! -e "$commit_tree/$file" ] || objects+=("${file%.c}.o")
 	done < <(touched '*.c')
 	[ -e "$out/said" ] || (cd "$out" && rm -f "${objects[@]}")
 	says "$out" "${@:2}" "${objects[@]}"
@@ -88,7 +88,7 @@ only_in() {
 # says nothing else about the file.
 sparse="sparse -D__typeof_unqual__=__typeof__ -D'__builtin_strlen(s)=(sizeof(s)-1)'"
 
-gcc=$build/kernel-each
+gcc=$build/kernel-per-commit
 nopci=("$top"/scripts/configs/{base,nopci}.config)
 
 # nothing_changed OUT: since it compiled the commit in OUT/compiled.  make takes seconds to
@@ -97,13 +97,13 @@ nothing_changed() {
 	local changed
 
 	[ -e "$1/compiled" ] && [ -e "$1/said" ] || return
-	changed=$(plain_git -C "$each" diff --name-only --no-renames "$(cat "$1/compiled")") || return
+	changed=$(plain_git -C "$commit_tree" diff --name-only --no-renames "$(cat "$1/compiled")") || return
 	! grep -qE '(^|/)(Kconfig|Makefile|Kbuild)' <<< "$changed" &&
 		# Not -q, with which cat would fail
 		! find "$1" -name '.*.cmd' -print0 | xargs -0 cat | grep -F "$changed" > /dev/null
 }
 
-# all_say: of what is in build/each/linux, with gcc (W=1, which includes kernel-doc) and
+# all_say: of what is in build/per-commit/linux, with gcc (W=1, which includes kernel-doc) and
 # sparse, and without PCI
 all_say() {
 	what_says "$gcc" W=1 C=1 CHECK="$sparse" || echo "does not compile"
@@ -112,10 +112,10 @@ all_say() {
 		cut -f2- "$gcc-nopci/said"
 		return
 	fi
-	configure_each "$gcc-nopci" "${nopci[@]}"
+	configure_commit "$gcc-nopci" "${nopci[@]}"
 	[ -e "$gcc-nopci/said" ] || rm -rf "$gcc-nopci"/{drivers,fs,samples}
 	says "$gcc-nopci" W=1 drivers/ fs/ samples/ || echo "does not compile without PCI"
-	plain_git -C "$each" rev-parse HEAD > "$gcc-nopci/compiled"
+	plain_git -C "$commit_tree" rev-parse HEAD > "$gcc-nopci/compiled"
 }
 
 # state_before: what it depends on what they say of the pristine tree

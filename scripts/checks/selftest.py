@@ -17,8 +17,8 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "scripts/host"))
 
-import bench
 import cards
+import cost
 import judge
 import vm
 
@@ -122,11 +122,11 @@ def test_incbin(tmp):
 
 
 def test_go_to(tmp):
-    script = (f". {TOP}/scripts/lib/compare.sh; plain_git() {{ mkdir -p {tmp}/each/.git; }}; "
+    script = (f". {TOP}/scripts/lib/compare.sh; plain_git() {{ mkdir -p {tmp}/per-commit/.git; }}; "
               "go_to x; echo go; sleep 1; go_to y; echo went")
     with open(f"{tmp}/said", "w+", encoding="ascii") as said:
         both = [subprocess.Popen(["bash", "-c", script], stdout=said, env={
-            "PATH": os.environ["PATH"], "top": TOP, "build": tmp, "each": f"{tmp}/each"}) for _ in range(2)]
+            "PATH": os.environ["PATH"], "top": TOP, "build": tmp, "commit_tree": f"{tmp}/per-commit"}) for _ in range(2)]
         good = [process.wait() for process in both] == [0, 0]
         said.seek(0)
         OURS.check("go_to: one after the other", good and said.read().split() == 2 * ["go", "went"])
@@ -348,11 +348,11 @@ def test_bench():
     def exceeded(changed=()):
         results = judge.Results()
         with contextlib.redirect_stdout(io.StringIO()):
-            bench.check(results, {**good, **dict(changed)})
+            cost.check(results, {**good, **dict(changed)})
         return results.failed
 
     ways = "helper", "by_hand", "pcim_helper", "devm"
-    good = {f"kernel.{pages}.{size}.{way}": 10000 for pages in ("1G", "2M") for size in bench.SIZES for way in ways}
+    good = {f"kernel.{pages}.{size}.{way}": 10000 for pages in ("1G", "2M") for size in cost.SIZES for way in ways}
     good.update({f"{what}.64M.{how}.all": count for how in ("read", "write")
                  for what, count in (("sample", 15), ("resource2_wc", 100))})
     good.update({"sample.64G.sparse": 5, "resource2_wc.64G.sparse": 10000,
@@ -376,7 +376,7 @@ def test_bench():
                                     ("much differs", "| 1 000 |", "| 1 021 |", False),
                                     ("a word differs", "| a 1 000 |", "| b 1 000 |", False),
                                     ("a number more", "| 1 | 1 |", "| 1 | – |", False)):
-        OURS.check(f"bench: {name}", bench.same(one, other, 0) is alike)
+        OURS.check(f"bench: {name}", cost.same(one, other, 0) is alike)
 
 
 def main():
