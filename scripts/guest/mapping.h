@@ -51,12 +51,4 @@ static bool has_1g_pages(void)
 	return strstr(must_slurp("/proc/cpuinfo", buf, sizeof(buf)), " pdpe1gb") != NULL;
 }
 
-static uint64_t bar_size(const char *dev)
-{
-	uint64_t start, end;
-
-	bar_range(dev, 2, &start, &end);
-	return end - start + 1;
-}
-
 #endif
