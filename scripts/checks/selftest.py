@@ -17,8 +17,8 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "scripts/host"))
 
-import cards
 import cost
+import drm
 import judge
 import vm
 
@@ -122,7 +122,7 @@ def test_incbin(tmp):
 
 
 def test_go_to(tmp):
-    script = (f". {TOP}/scripts/lib/compare.sh; plain_git() {{ mkdir -p {tmp}/per-commit/.git; }}; "
+    script = (f". {TOP}/scripts/lib/commit-tree.sh; work_tree() {{ :; }}; "
               "go_to x; echo go; sleep 1; go_to y; echo went")
     with open(f"{tmp}/said", "w+", encoding="ascii") as said:
         both = [subprocess.Popen(["bash", "-c", script], stdout=said, env={
@@ -152,7 +152,7 @@ def test_gdb(tmp):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{tmp}/gdb")
         server.listen()
-        gdb = cards.Gdb(f"{tmp}/gdb")
+        gdb = drm.Gdb(f"{tmp}/gdb")
         server.accept()[0].shutdown(socket.SHUT_WR)
         try:
             died = not gdb.call(b"?")
@@ -226,6 +226,12 @@ def test_run(tmp):
     OURS.check("run.sh: results.xml", cases == {"a": [], "b&<c>": ["failure"], "d": ["skipped"]} and len(suites) == 2)
     OURS.check("run.sh: summary.md", "\n    not ok - b&<c> # why\n" in judge.read(f"{copy.top}/build/summary.md"))
     OURS.check("run.sh: a plan in the log", judge.read(f"{copy.top}/build/logs/named.log").endswith("\n1..3\n"))
+
+
+def test_run_ends(tmp):
+    """Stages that do not end, and those whose end can be missed"""
+    copy = Copy(tmp, "run-ends")
+    copy.stage("good", "echo '2 passed, 0 failed, 0 skipped'")
     with open(f"{copy.top}/scripts/run.sh", "r+", encoding="utf-8") as file:
         text = file.read().replace("limit=$((7200 * slow))", "limit=1")
         file.seek(0)
@@ -335,7 +341,7 @@ def test_only_in(tmp):
         for name, lines in ("after", after), ("before", before):
             with open(f"{tmp}/{name}", "w", encoding="ascii") as file:
                 file.write("".join(f"{line}\n" for line in lines))
-        return subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/compare.sh; only_in {tmp}/after {tmp}/before"],
+        return subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/commit-tree.sh; only_in {tmp}/after {tmp}/before"],
                               env={"PATH": os.environ["PATH"], "top": TOP}, stdout=subprocess.PIPE,
                               check=True, text=True).stdout.split()
 
@@ -385,6 +391,7 @@ def main():
     test_bench()
     with tempfile.TemporaryDirectory() as tmp:
         test_run(tmp)
+        test_run_ends(tmp)
         test_unchanged(tmp)
         test_killed(tmp)
         test_only_in(tmp)

@@ -8,7 +8,8 @@
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
-. "$top/scripts/lib/compare.sh"
+. "$top/scripts/lib/commit-tree.sh"
+. "$top/scripts/lib/warnings.sh"
 . "$top/scripts/lib/clone.sh"
 . "$top/scripts/lib/sets.sh"
 

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
-. "$top/scripts/lib/compare.sh"
+. "$top/scripts/lib/commit-tree.sh"
 
 need_tree
 out=$build/static
