@@ -31,7 +31,7 @@ SOAK = tools:check:soak:rust:peers disk:28 fetch apply \
 RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust-debug:rust
 
 .PHONY: help try shell boot test check soak mutate fetch apply build export \
-	sync checkpatch readme-commands sending per-commit kconfig-select sets failing litmus mails static shellcheck \
+	sync readme-commands sending per-commit kconfig-select sets failing litmus mails static shellcheck \
 	selftest badinput kunit drm bench peers trees tries rust clean
 
 help:
@@ -65,7 +65,6 @@ help:
 	@echo 'make kunit            the KUnit tests, with kunit.py on UML'
 	@echo 'make drm              vmwgfx and qxl on the devices QEMU has for them'
 	@echo 'make bench            what mapping costs, in instructions: WRITE=yes writes docs/cost.md'
-	@echo 'make checkpatch       checkpatch --strict on every patch, which sending does with the mails'
 	@echo 'make trees            the series on other trees: WRITE=yes writes docs/other-trees.md'
 	@echo 'make tries            try on each kernel that Debian has for this release, and dkms on one'
 	@echo 'make rust             the Rust type and its sample, in kernels with CONFIG_RUST; clippy, rustfmt, rustdoc'
@@ -119,7 +118,7 @@ fetch:
 apply:
 	@scripts/run.sh tools:fetch disk:6 fetch apply
 
-sync checkpatch readme-commands sending kconfig-select kunit:
+sync readme-commands sending kconfig-select kunit:
 	@scripts/run.sh tools:check disk:6 fetch apply $@
 
 per-commit static:

@@ -4,7 +4,6 @@
 # b4, git send-email.
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
-. "$top/scripts/lib/checkpatch.sh"
 . "$top/scripts/lib/sets.sh"
 . "$top/scripts/lib/clone.sh"
 
@@ -135,6 +134,18 @@ sendable() {
 	[ "$(grep -c '^Result: OK' "$scratch/sent")" = "$mails" ]
 	[ "$(grep -c '^(body) Adding cc: stable@vger.kernel.org' "$scratch/sent")" = \
 		"$(grep -l '^Cc: stable@' "${patches[@]}" | wc -l)" ]
+}
+
+# checkpatch ARGUMENT...: FILE_PATH_CHANGES asks for a MAINTAINERS entry whenever
+# a file is added, even where one covers it already.  A tree without history
+# cannot know the commit of a Fixes: tag.
+checkpatch() {
+	local ignore=FILE_PATH_CHANGES
+
+	[ -n "$(plain_git config pci-shmem-bar.base)" ] || ignore+=,UNKNOWN_COMMIT_ID
+	# Debian's python3, which finds Debian's modules
+	(cd "$tree" && PATH=/usr/bin:$PATH \
+		scripts/checkpatch.pl --strict --codespell --ignore $ignore "$@" 2>&1)
 }
 
 clean() {
