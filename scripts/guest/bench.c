@@ -258,8 +258,7 @@ static long faults_of_sample(size_t len)
 	return faults() - before;
 }
 
-FIXTURE(user) {
-};
+FIXTURE(user) { };
 
 FIXTURE_SETUP(user)
 {
@@ -267,9 +266,7 @@ FIXTURE_SETUP(user)
 		SKIP(return, "the same with smaller pages");
 }
 
-FIXTURE_TEARDOWN(user)
-{
-}
+FIXTURE_TEARDOWN(user) { }
 
 /* No driver is bound: one that is would have it mapped in another cache mode. */
 TEST_F(user, resource2_wc)

@@ -139,19 +139,11 @@ static __attribute__((noipa)) int try_access(volatile uint64_t *p, uint64_t *val
 	return 0;
 }
 
-/* By the kernel: copies from and to a pipe */
 static int try_copy(void *p, uint64_t *val, bool write)
 {
-	int pipes[2], ret = 0;
-
-	if (pipe(pipes))
-		return -errno;
-	if (write ? syscall(__NR_write, pipes[1], val, 8) != 8 || syscall(__NR_read, pipes[0], p, 8) != 8 :
-		    syscall(__NR_write, pipes[1], p, 8) != 8 || syscall(__NR_read, pipes[0], val, 8) != 8)
-		ret = errno == EFAULT ? SIGBUS : -errno;
-	close(pipes[0]);
-	close(pipes[1]);
-	return ret;
+	if (write ? copy_word(p, val) : copy_word(val, p))
+		return 0;
+	return errno == EFAULT ? SIGBUS : -errno;
 }
 
 /* What a worker has open, and what it has mapped */
