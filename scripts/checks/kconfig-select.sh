@@ -7,7 +7,6 @@
 
 need_tree
 out=$build/kernel-kconfig-select
-conf=$top/scripts/configs
 mkdir -p "$out"
 
 users=(DRM_QXL DRM_VMWGFX VBOXGUEST SAMPLE_PCI_IVSHMEM)
@@ -22,7 +21,7 @@ has_helper() {
 }
 
 echo CONFIG_SAMPLES=y > "$out/some.config"
-configure "$tree" "$out" "$conf"/{base,x86_64,drm}.config "$out/some.config"
+configure "$tree" "$out" "$top"/scripts/configs/{base,x86_64,drm}.config "$out/some.config"
 for user in "${users[@]}"; do
 	if has_helper "$user"; then ok "$user"; else not_ok "$user # does not select PCI_SHMEM_BAR"; fi
 done

@@ -41,9 +41,9 @@ same_files() {
 	in_clone git diff --stat --exit-code "$1" HEAD || die "the files differ from $1"
 }
 
-# messages_of COMMIT [FORMAT]
+# messages_of COMMIT
 messages_of() {
-	in_clone git log --format="${2:-%an <%ae>%n%B}" "pristine..$1"
+	in_clone git log --format='%an <%ae>%n%B' "pristine..$1"
 }
 
 same_commits() {

@@ -55,11 +55,10 @@ static int bind(const struct dev *dev, const char *what)
 
 static bool is_driven(const struct dev *dev)
 {
-	struct stat st;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s/%s", dev->drv->name, dev->bdf);
-	return !stat(path, &st);
+	return !access(path, F_OK);
 }
 
 /* The device number @nth of a driver */
@@ -174,12 +173,11 @@ struct screen {
 
 static int open_card(const struct dev *dev)
 {
-	struct stat st;
 	char path[80];
 
 	for (int i = 0; i < 16; i++) {
 		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/drm/card%d", dev->bdf, i);
-		if (stat(path, &st))
+		if (access(path, F_OK))
 			continue;
 		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
 		return open(path, O_RDWR);

@@ -134,15 +134,13 @@ class Four(Pair):
                 *ivshmem("mib", self.run.path("mib"), MIB, "addr=9")]
 
 
-SAMPLE = "samples/pci/ivshmem_sample.c"
-
-
 def faults(run):
     four = Four(run)
     args, append, memory = four.devices(), four.append, "1024"
     if run.kernel.arch == "x86_64":
         args += ["-cpu", CPUS["1G"]]
-        append += " LEAVES=1G" if run.kernel.source_has(SAMPLE, "vmf_insert_pfn_pud") else ""
+        if run.kernel.source_has("samples/pci/ivshmem_sample.c", "vmf_insert_pfn_pud"):
+            append += " LEAVES=1G"
         memory = "1536"
     run.judge(run.boot("guest", args, append, memory=memory), may_skip=may_skip(run))
 
