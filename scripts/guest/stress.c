@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Failing allocations, and unbinding the driver under load.  For a kernel that
- * looks for bugs while this goes on.
+ * Failing allocations, and unbinding the driver under load.  For a kernel that looks for
+ * bugs while this goes on: unlike in hotplug and walk, where BARs move, processors run at
+ * the same time on any QEMU, see host/vm.py.
  */
 
 #include "guest.h"
