@@ -91,11 +91,6 @@ static bool find(struct dev *dev, const struct driver *drv)
 	return find_nth(dev, drv, 0);
 }
 
-static int remove_device(const struct dev *dev)
-{
-	return spew(dev_path(dev->bdf, "remove"), "1");
-}
-
 static int open_bar(const struct dev *dev, int bar)
 {
 	char name[16];
@@ -606,7 +601,7 @@ TEST_F(qxl, remove)
 
 	for (int i = 0; i < 2; i++) {
 		ASSERT_TRUE(start("card", &self->dev, &u, 5 + i));
-		ASSERT_EQ(0, remove_device(&self->dev));
+		ASSERT_EQ(0, spew(dev_path(self->dev.bdf, "remove"), "1"));
 		ASSERT_TRUE(stopped(&u));
 		ASSERT_TRUE(is_dead(&u));
 		if (!i)
