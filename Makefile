@@ -6,8 +6,8 @@ BOOT = tools:fetch disk:6 +tools:boot fetch apply tools:fetch:boot build:plain b
 
 # What decides, the quick first.  With a ~, not again until something has changed.
 CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:check mutations cover \
-	+judges +sync +~users +~each build:plain boot:plain:sample \
-	+~sets:apply +~static +~badinput build:debug +boot:debug:drm +kunit +~ways +~sending \
+	+selftest +sync +~kconfig-select +~per-commit build:plain boot:plain:sample \
+	+~sets:apply +~static +~badinput build:debug +boot:debug:drm +kunit +~readme-commands +~sending \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
 	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
 	boot:plain:unassigned boot:plain:limits boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:vfio \
@@ -32,54 +32,54 @@ SOAK = tools:check:soak:rust:peers disk:28 fetch apply \
 RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust-debug:rust
 
 .PHONY: help try shell boot test check soak mutate fetch apply build export \
-	sync checkpatch ways sending each sets failing litmus mails static shellcheck judges badinput kunit drm bench \
-	peers trees tries rust clean
+	sync readme-commands sending per-commit kconfig-select sets failing litmus mails static shellcheck \
+	selftest badinput kunit drm bench peers trees tries rust clean
 
 help:
-	@echo 'make try         test the sample on a kernel of Debian that is built already: KERNEL=6.12'
-	@echo 'make boot        fetch, patch, build and boot Linux, and test the sample in it'
-	@echo 'make check       boot, and most of the tests below: what decides'
-	@echo 'make shell       a guest with two of the devices, and a shell: KERNEL=debug, GDB=1'
-	@echo 'make test        one test in a guest: KERNEL=debug TEST=stress COUNT=100'
-	@echo 'make soak        the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees, Rust'
-	@echo 'make mutate      do the tests notice faults? puts some in and looks'
+	@echo 'make try              test the sample on a kernel of Debian that is built already: KERNEL=6.12'
+	@echo 'make boot             fetch, patch, build and boot Linux, and test the sample in it'
+	@echo 'make check            boot, and most of the tests below: what decides'
+	@echo 'make shell            a guest with two of the devices, and a shell: KERNEL=debug, GDB=1'
+	@echo 'make test             one test in a guest: KERNEL=debug TEST=stress COUNT=100'
+	@echo 'make soak             the ones under load with high counts, KCSAN, RISC-V, PowerPC, sets, trees, Rust'
+	@echo 'make mutate           do the tests notice faults? puts some in and looks'
 	@echo
-	@echo 'make fetch       put a pristine Linux 7.3 into build/linux'
-	@echo 'make apply       git am patches/ to its branch pci-shmem-bar'
-	@echo 'make build       build the kernel that boot needs'
-	@echo 'make export      write patches/ and the rest from the branch'
-	@echo 'make mails       SET=NAME OUT=DIR: write the mails of a set; sends nothing'
+	@echo 'make fetch            put a pristine Linux 7.3 into build/linux'
+	@echo 'make apply            git am patches/ to its branch pci-shmem-bar'
+	@echo 'make build            build the kernel that boot needs'
+	@echo 'make export           write patches/ and the rest from the branch'
+	@echo 'make mails            SET=NAME OUT=DIR: write the mails of a set; sends nothing'
 	@echo
-	@echo 'make sync        is what is committed here what the patches produce?'
-	@echo 'make ways        git am, b4, quilt, and sending a set, as the pages say'
-	@echo 'make sending     the mails of all sets, read by b4, checkpatch and git send-email'
-	@echo 'make each        does every commit compile alone, without a new warning?'
-	@echo 'make sets        does each set apply, compile, boot and pass without the others?'
-	@echo 'make peers       X, Weston, fbcon, SPICE on qxl, patched and not: WRITE=yes writes docs/peers.md'
-	@echo 'make failing     is each commit of the qxl set clean when probe fails?'
-	@echo 'make litmus      what the memory model says of the kernfs patches'
-	@echo 'make static      clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
-	@echo 'make shellcheck  shellcheck on every script'
-	@echo 'make judges      do the scripts that judge the tests see a failure?'
-	@echo 'make badinput    are wrong trees, patches and guests refused?'
-	@echo 'make kunit       the KUnit tests, with kunit.py on UML'
-	@echo 'make drm         vmwgfx and qxl on the devices QEMU has for them'
-	@echo 'make bench       what mapping costs, in instructions: WRITE=yes writes docs/cost.md'
-	@echo 'make checkpatch  checkpatch --strict on every patch, which sending does with the mails'
-	@echo 'make trees       the series on other trees: WRITE=yes writes docs/other-trees.md'
-	@echo 'make tries       try on each kernel that Debian has for this release, and dkms on one'
-	@echo 'make rust        the Rust type and its sample, in kernels with CONFIG_RUST; clippy, rustfmt, rustdoc'
-	@echo 'make clean       remove build/, but for build/linux and the download'
+	@echo 'make sync             is what is committed here what the patches produce?'
+	@echo 'make readme-commands  git am, b4, quilt, and sending a set, as the pages say'
+	@echo 'make sending          the mails of all sets, read by b4, checkpatch and git send-email'
+	@echo 'make per-commit       does every commit compile alone, without a new warning?'
+	@echo 'make kconfig-select   does each driver select the helper, and is it gone without them?'
+	@echo 'make sets             does each set apply, compile, boot and pass without the others?'
+	@echo 'make peers            X, Weston, fbcon, SPICE on qxl, patched and not: WRITE=yes writes docs/peers.md'
+	@echo 'make failing          is each commit of the qxl set clean when probe fails?'
+	@echo 'make litmus           what the memory model says of the kernfs patches'
+	@echo 'make static           clang, coccinelle, kernel-doc, Sphinx: anything new to say?'
+	@echo 'make shellcheck       shellcheck on every script'
+	@echo 'make selftest         do the scripts that judge the tests see a failure?'
+	@echo 'make badinput         are wrong trees, patches and guests refused?'
+	@echo 'make kunit            the KUnit tests, with kunit.py on UML'
+	@echo 'make drm              vmwgfx and qxl on the devices QEMU has for them'
+	@echo 'make bench            what mapping costs, in instructions: WRITE=yes writes docs/cost.md'
+	@echo 'make trees            the series on other trees: WRITE=yes writes docs/other-trees.md'
+	@echo 'make tries            try on each kernel that Debian has for this release, and dkms on one'
+	@echo 'make rust             the Rust type and its sample, in kernels with CONFIG_RUST; clippy, rustfmt, rustdoc'
+	@echo 'make clean            remove build/, but for build/linux and the download'
 	@echo
 	@echo 'SIGNOFF=yes TREE=DIR V=2 PREV=DIR: for mails, see docs/sending.md'
-	@echo 'TOOLS=skip       install nothing, and do not look for what is missing'
-	@echo 'KERNEL_SRC=DIR   a git tree or extracted tarball to use instead of a download'
-	@echo 'LINUX=7.4        another release to download, if the patches apply to it'
-	@echo 'ACCEL=kvm        boot with KVM instead of TCG'
-	@echo 'SEED=N           repeat a test with the memory contents of an earlier one'
-	@echo 'LIMIT=N          give up on a guest that has said nothing for N seconds'
-	@echo 'SLOW=N           all limits of time are N times as long: for slow machines'
-	@echo 'V=1              show what stages say, and the consoles of guests'
+	@echo 'TOOLS=skip            install nothing, and do not look for what is missing'
+	@echo 'KERNEL_SRC=DIR        a git tree or extracted tarball to use instead of a download'
+	@echo 'LINUX=7.4             another release to download, if the patches apply to it'
+	@echo 'ACCEL=kvm             boot with KVM instead of TCG'
+	@echo 'SEED=N                repeat a test with the memory contents of an earlier one'
+	@echo 'LIMIT=N               give up on a guest that has said nothing for N seconds'
+	@echo 'SLOW=N                all limits of time are N times as long: for slow machines'
+	@echo 'V=1                   show what stages say, and the consoles of guests'
 
 # try or try-VERSION
 try:
@@ -119,10 +119,10 @@ fetch:
 apply:
 	@scripts/run.sh tools:fetch disk:6 fetch apply
 
-sync checkpatch ways sending kunit:
+sync readme-commands sending kconfig-select kunit:
 	@scripts/run.sh tools:check disk:6 fetch apply $@
 
-each static:
+per-commit static:
 	@scripts/run.sh tools:check disk:8 fetch apply $@
 
 badinput:
@@ -146,7 +146,7 @@ tries:
 rust:
 	@scripts/run.sh tools:boot:rust disk:10 fetch apply $(RUST)
 
-shellcheck judges litmus:
+shellcheck selftest litmus:
 	@scripts/run.sh tools:check disk:6 fetch $@
 
 sets:

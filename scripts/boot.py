@@ -59,7 +59,6 @@ def main():
             arg and not re.fullmatch("0*[1-9][0-9]*", arg) and sys.argv[2] != "drm"):
         sys.exit(f"usage: boot.py KERNEL {'|'.join(tests.TESTS)} [COUNT|GUESTS]")
     kernel, test = sys.argv[1:3]
-    program, function = tests.TESTS[test]
     build = os.path.realpath(os.environ.get("PCI_SHMEM_BUILD") or os.path.join(judge.TOP, "build"))
     run = Run(build, kernel, test, arg)
     run.kernel.check()
@@ -70,9 +69,9 @@ def main():
     print(f"seed {run.seed}", flush=True)
     try:
         subprocess.run([os.path.join(judge.TOP, "scripts/host/initramfs.sh"), run.kernel.dir,
-                        vm.MACHINES[run.kernel.arch].cc, program, run.kernel.out],
+                        vm.MACHINES[run.kernel.arch].cc, test, run.kernel.out],
                        check=True)
-        function(run)
+        tests.TESTS[test](run)
     except (subprocess.CalledProcessError, OSError) as error:
         sys.exit(f"boot.py: {error}")
     finally:

@@ -156,12 +156,12 @@ passed_of() {
 }
 
 # all_inputs STAGE: one number for what a stage with a ~ can depend on; none if the tree has
-# changes that are not committed.  Of these stages, only ways reads pages.
+# changes that are not committed.  Of these stages, only readme-commands reads pages.
 all_inputs() {
 	local entry files=() entries=(scripts patches series kernel-tree-overlay samples MAINTAINERS-snippet)
 
 	[ -z "$(plain_git status --porcelain 2>&1)" ] || return 0
-	[ "$1" != ways ] || entries+=(docs README.md)
+	[ "$1" != readme-commands ] || entries+=(docs README.md)
 	for entry in "${entries[@]}"; do
 		[ ! -e "$top/$entry" ] || files+=("$top/$entry")
 	done

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "host"))
 
 import judge
-import tests
+import shared
 import vm
 
 SIZES = {"a": 16 << 20, "b": 64 << 20}
@@ -32,7 +32,7 @@ def main():
         path = os.path.join(build, "shell", name)
         with open(path, "ab") as file:
             file.truncate(size)
-        devices += tests.ivshmem(name, path, size, f"addr={place}")
+        devices += shared.ivshmem(name, path, size, f"addr={place}")
         print(f"0000:00:{place:02x}.0 has the memory in {path}")
     append = "quiet"
     if os.environ.get("GDB"):

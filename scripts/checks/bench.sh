@@ -5,7 +5,6 @@
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
-. "$top/scripts/lib/text.sh"
 
 mode=${1:-compare} unit=Instructions tables=all limit=1024
 [ "${ACCEL:-tcg}" != kvm ] || mode=show unit=Nanoseconds tables=unlimited limit=
@@ -29,6 +28,30 @@ letter() {
 	plain_git config "branch.set/pci-shmem-bar.description"
 }
 
+# helper_text ARCH FLAG...: the helper's bytes of text, as size has it, in a kernel
+# without KUnit, compiled with each of these FLAGs
+helper_text() {
+	local out=$build/kernel-text-$1 object=drivers/pci/shmem_bar.o flag state
+
+	case $1 in
+	arm64) local -x ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- ;;
+	esac
+	local fragments=("$top/scripts/configs"/{base,"$1"}.config "$out/text.config")
+	mkdir -p "$out"
+	printf 'CONFIG_%s=y\n' SAMPLES SAMPLE_PCI_IVSHMEM > "${fragments[-1]}"
+	state=$(plain_git ls-files -s '*Kconfig*' | cat - "${fragments[@]}")
+	if [ "$state" != "$(cat "$out/.kconfig" 2>/dev/null)" ]; then
+		configure "$tree" "$out" "${fragments[@]}" >&2
+		need_options "$out" "${fragments[@]}"
+		echo "$state" > "$out/.kconfig"
+	fi
+	# The last -O counts.
+	for flag in "${@:2}"; do
+		kmake "$tree" "$out" -s KCFLAGS="$flag" "$object" >&2 || return
+		"${CROSS_COMPILE:-}size" "$out/$object" | awk 'END { print $1 }'
+	done
+}
+
 # text ARCH [LIMIT]: measure it, and give it lines as a guest's
 text() {
 	local flags=(-Os -O2) sizes i
@@ -47,9 +70,9 @@ text() {
 	done
 }
 
-# compare NAME HAVE WANT
-compare() {
-	if "$top/scripts/host/bench.py" same "$2" "$3"; then
+# same_text NAME HAVE WANT
+same_text() {
+	if "$top/scripts/host/cost.py" same "$2" "$3"; then
 		ok "$1 says the same"
 	else
 		diff "$2" "$3" || true
@@ -58,7 +81,7 @@ compare() {
 }
 
 draw() {
-	"$top/scripts/host/bench.py" plot "$out/counts" > "$out/plot"
+	"$top/scripts/host/cost.py" plot "$out/counts" > "$out/plot"
 	gnuplot <<-PLOT
 		set terminal svg size 760,460 fixed enhanced font "sans-serif,13" background "white"
 		set output "$out/bench.svg"
@@ -94,11 +117,11 @@ gcc $(gcc -dumpfullversion), QEMU $(qemu-system-x86_64 --version | sed -nE '1s/.
 {
 	echo "$unit, $made_with:"
 	echo
-	"$top/scripts/host/bench.py" $tables "$out/counts"
+	"$top/scripts/host/cost.py" $tables "$out/counts"
 } > "$out/table"
 cat "$out/table"
-"$top/scripts/host/bench.py" short "$out/counts" > "$out/short"
-"$top/scripts/host/bench.py" cover "$out/counts" > "$out/cover"
+"$top/scripts/host/cost.py" short "$out/counts" > "$out/short"
+"$top/scripts/host/cost.py" cover "$out/counts" > "$out/cover"
 text_is="The helper is $(sed -n 's/^# bench: text.x86_64.-Os //p' "$out/counts") bytes of text on x86-64 (-Os)"
 draw
 
@@ -117,10 +140,10 @@ else
 	in_place "$cost" > "$out/cost"
 	in_place "$readme" > "$out/readme"
 	letter | sed -n '/^Instructions, counted/,/^  resource2_wc/p' > "$out/letter"
-	compare docs/cost.md "$out/cost" "$out/table"
-	compare README.md "$out/readme" "$out/short"
-	compare docs/bench.svg "$graph" "$out/bench.svg"
-	compare "the cover letter" "$out/letter" "$out/cover"
+	same_text docs/cost.md "$out/cost" "$out/table"
+	same_text README.md "$out/readme" "$out/short"
+	same_text docs/bench.svg "$graph" "$out/bench.svg"
+	same_text "the cover letter" "$out/letter" "$out/cover"
 	if grep -qF "$text_is" <<< "$(letter)"; then
 		ok "the cover letter: text"
 	else

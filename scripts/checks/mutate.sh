@@ -36,7 +36,7 @@ export PCI_SHMEM_BUILD=$work LIMIT=${LIMIT:-$((120 * slow))}
 tests_of() {
 	[ -z "${2:-}" ] || { echo "$2"; return; }
 	case $1 in
-	*/Kconfig)		echo users ;;
+	*/Kconfig)		echo kconfig-select ;;
 	drivers/gpu/drm/qxl/*)	echo boot:plain:drm:qxl ;;
 	drivers/gpu/*)		echo boot:plain:drm:vmwgfx ;;
 	fs/kernfs/*)		echo boot:plain:faults ;;
@@ -83,7 +83,7 @@ build() {
 	local modules
 
 	case $1 in
-	users)
+	kconfig-select)
 		;;
 	kunit)
 		kmake "$src" "$um" ARCH=um -s linux ;;

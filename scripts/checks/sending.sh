@@ -4,7 +4,6 @@
 # b4, git send-email.
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
-. "$top/scripts/lib/checkpatch.sh"
 . "$top/scripts/lib/sets.sh"
 . "$top/scripts/lib/clone.sh"
 
@@ -137,6 +136,18 @@ sendable() {
 		"$(grep -l '^Cc: stable@' "${patches[@]}" | wc -l)" ]
 }
 
+# checkpatch ARGUMENT...: FILE_PATH_CHANGES asks for a MAINTAINERS entry whenever
+# a file is added, even where one covers it already.  A tree without history
+# cannot know the commit of a Fixes: tag.
+checkpatch() {
+	local ignore=FILE_PATH_CHANGES
+
+	[ -n "$(plain_git config pci-shmem-bar.base)" ] || ignore+=,UNKNOWN_COMMIT_ID
+	# Debian's python3, which finds Debian's modules
+	(cd "$tree" && PATH=/usr/bin:$PATH \
+		scripts/checkpatch.pl --strict --codespell --ignore $ignore "$@" 2>&1)
+}
+
 clean() {
 	[ ${#patches[@]} = "$count" ]
 	checkpatch -q "${patches[@]}"
@@ -194,23 +205,23 @@ for name in "${set_names[@]}"; do
 	case $name in
 	mm|kunit-pci)	# several mails, and one
 		out=$scratch/unsigned-$name
-		try "$name: unsigned mails are no mails to send" unsigned ;;
+		ok_if "$name: unsigned mails are no mails to send" unsigned ;;
 	esac
 	out=$scratch/signed-$name
-	try "$name: signed mails" signed
+	ok_if "$name: signed mails" signed
 	patches_in "$out"
-	try "$name: lists" addressees
-	try "$name: base-commit, prerequisite-patch-id" base_information
-	try "$name: git send-email --dry-run" sendable
-	try "$name: checkpatch, with the sign-off" clean
-	try "$name: b4 am" b4_am
-	[ ! -s "$scratch/maintainers" ] || try "$name: MAINTAINERS names the sender" maintainer
+	ok_if "$name: lists" addressees
+	ok_if "$name: base-commit, prerequisite-patch-id" base_information
+	ok_if "$name: git send-email --dry-run" sendable
+	ok_if "$name: checkpatch, with the sign-off" clean
+	ok_if "$name: b4 am" b4_am
+	[ ! -s "$scratch/maintainers" ] || ok_if "$name: MAINTAINERS names the sender" maintainer
 done
 name=qxl count=$(plain_git rev-list --count "${set_begin[qxl]}..${set_end[qxl]}")
-try "v2 with a range-diff" v2
-try "no sign-off without a name" refused "git does not know who you are" \
+ok_if "v2 with a range-diff" v2
+ok_if "no sign-off without a name" refused "git does not know who you are" \
 	mails anybody qxl "$scratch/none" SIGNOFF=yes
-try "no second version without a first" refused "wants PREV=" mails home qxl "$scratch/none" V=2
-try "no set of another name" refused "which set?" mails home nothing "$scratch/none"
-try "not over other mails" refused "is not empty" mails home qxl "$scratch/signed-qxl"
+ok_if "no second version without a first" refused "wants PREV=" mails home qxl "$scratch/none" V=2
+ok_if "no set of another name" refused "which set?" mails home nothing "$scratch/none"
+ok_if "not over other mails" refused "is not empty" mails home qxl "$scratch/signed-qxl"
 totals

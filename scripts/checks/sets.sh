@@ -8,31 +8,32 @@
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
-. "$top/scripts/lib/compare.sh"
+. "$top/scripts/lib/commit-tree.sh"
+. "$top/scripts/lib/warnings.sh"
 . "$top/scripts/lib/clone.sh"
 . "$top/scripts/lib/sets.sh"
 
 mode=${1:-compile}
 need_tree
 work=$build/sets		# a build/ of its own, for the kernels that boot
-am=$work/am
+applied=$work/applied
 mkdir -p "$work"
 
-# am NAME...: apply these sets, one after the other, as git am does it
-am() {
+# apply_sets NAME...: apply these sets, one after the other, as git am does it
+apply_sets() {
 	local name
 
-	rm -rf "$am/.git/rebase-apply"
-	git -C "$am" checkout -q -f --detach pristine
+	rm -rf "$applied/.git/rebase-apply"
+	git -C "$applied" checkout -q -f --detach pristine
 	for name; do
 		plain_git format-patch --stdout --full-index "${set_begin[$name]}..${set_end[$name]}" |
 			GIT_COMMITTER_NAME=sets GIT_COMMITTER_EMAIL=sets@localhost \
-			git -C "$am" am -q --committer-date-is-author-date > "$am/.git/log" 2>&1 || return
+			git -C "$applied" am -q --committer-date-is-author-date > "$applied/.git/log" 2>&1 || return
 	done
 }
 
-# tests_of NAME: what is to pass in its kernel
-tests_of() {
+# tests_for NAME: what is to pass in its kernel
+tests_for() {
 	case $1 in
 	mm)			echo vfio ;;
 	kernfs|kernfs-huge)	echo stress:1000 ;;
@@ -45,31 +46,31 @@ tests_of() {
 	esac
 }
 
-# commit_of_am: what is in $am, made known to build/linux
-commit_of_am() {
-	plain_git fetch -q --no-tags "$am" HEAD
-	git -C "$am" rev-parse HEAD
+# applied_commit: what is in $applied, made known to build/linux
+applied_commit() {
+	plain_git fetch -q --no-tags "$applied" HEAD
+	git -C "$applied" rev-parse HEAD
 }
 
-# compiles TEXT COMMIT: what is in $am, unless it is that commit's tree, which "each" compiles
+# compiles TEXT COMMIT: what is in $applied, unless it is that commit's tree, which per-commit.sh compiles
 compiles() {
 	[ "$mode" != apply ] || return 0
-	[ "$(git -C "$am" rev-parse 'HEAD^{tree}')" != "$(plain_git rev-parse "$2^{tree}")" ] || return 0
-	go_to "$(commit_of_am)"
+	[ "$(git -C "$applied" rev-parse 'HEAD^{tree}')" != "$(plain_git rev-parse "$2^{tree}")" ] || return 0
+	go_to "$(applied_commit)"
 	ok_if_empty "$1 compiles" "$(new_to_say)"
 }
 
-# passes NAME: the tests that concern it, on a kernel of what is in $am
+# passes NAME: the tests that concern it, on a kernel of what is in $applied
 passes() {
 	local commit test words
 
-	commit=$(commit_of_am)
+	commit=$(applied_commit)
 	work_tree "$work/linux" "$commit"
 	if ! PCI_SHMEM_BUILD=$work "$top/scripts/build.sh" set > "$work/$1.log" 2>&1; then
 		not_ok "$1 # does not build, see $work/$1.log"
 		return
 	fi
-	for test in $(tests_of "$1"); do
+	for test in $(tests_for "$1"); do
 		IFS=: read -ra words <<< "$test"
 		# Indented, as the count is not that of this stage
 		if PCI_SHMEM_BUILD=$work "$top/scripts/boot.py" set "${words[@]}" > "$work/$1-${test//[:*]/-}.log" 2>&1; then
@@ -90,22 +91,22 @@ without_unmanaged() {
 		"${set_begin[pci-shmem-bar]}..$all")
 	[ -n "$first" ] || die "pci-shmem-bar has no patch of that name any more"
 	set_end[pci-shmem-bar]=$first^
-	if am "${needs[@]}" "$1"; then
+	if apply_sets "${needs[@]}" "$1"; then
 		ok "$1 applies without the unmanaged form"
 		compiles "$1, without the unmanaged form," "$all"
 	else
-		not_ok "$1 # does not apply without the unmanaged form: $(grep -m1 '^error:' "$am/.git/log")"
+		not_ok "$1 # does not apply without the unmanaged form: $(grep -m1 '^error:' "$applied/.git/log")"
 	fi
 	set_end[pci-shmem-bar]=$all
 }
 
 read_sets "$tree"
-new_clone "$am" "$tree" pristine
+new_clone "$applied" "$tree" pristine
 [ "$mode" != compile ] || say_before
 for name in "${set_names[@]}"; do
 	read -ra needs <<< "${set_needs[$name]}"
-	if ! am "${needs[@]}" "$name"; then
-		not_ok "$name # does not apply with ${needs[*]:-nothing}: $(grep -m1 '^error:' "$am/.git/log")"
+	if ! apply_sets "${needs[@]}" "$name"; then
+		not_ok "$name # does not apply with ${needs[*]:-nothing}: $(grep -m1 '^error:' "$applied/.git/log")"
 	elif [ "$mode" = boot ]; then
 		passes "$name"
 	else
@@ -119,12 +120,12 @@ for name in "${set_names[@]}"; do
 			"drm-shmem-bar pci-shmem-bar"|"sample-1g mm")	continue ;;
 			esac
 			mapfile -t others < <(printf '%s\n' "${needs[@]}" | grep -vx "$need")
-			if am "${others[@]}" "$name"; then
+			if apply_sets "${others[@]}" "$name"; then
 				not_ok "$name # applies without $need: does it need that?"
-			elif grep -qE '^error: .*(patch does not apply|does not exist in index|already exists in index)$' "$am/.git/log"; then
+			elif grep -qE '^error: .*(patch does not apply|does not exist in index|already exists in index)$' "$applied/.git/log"; then
 				ok "$name does not apply without $need"
 			else
-				not_ok "$name without $need # $(tail -n 1 "$am/.git/log")"
+				not_ok "$name without $need # $(tail -n 1 "$applied/.git/log")"
 			fi
 		done
 	fi

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
-. "$top/scripts/lib/compare.sh"
+. "$top/scripts/lib/commit-tree.sh"
 
 need_tree
 out=$build/static
@@ -15,7 +15,7 @@ export LLVM=-19		# for clang; the other checkers do not compile
 rm -rf "$out"
 mkdir -p "$out"
 
-# The checks that compare two trees look at the one in build/each/linux.
+# The checks that compare two trees look at the one in build/per-commit/linux.
 
 clang() {
 	what_says "$clang" W=1
@@ -24,8 +24,8 @@ clang() {
 kernel_doc() {
 	local files
 
-	mapfile -t files < <(cd "$each" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null)
-	(cd "$each" && scripts/kernel-doc -Wall -none "${files[@]}" 2>&1)
+	mapfile -t files < <(cd "$commit_tree" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null)
+	(cd "$commit_tree" && scripts/kernel-doc -Wall -none "${files[@]}" 2>&1)
 }
 
 # All of the kernel's semantic patches, on copies of the files: on the whole of
@@ -35,14 +35,14 @@ coccinelle() {
 
 	rm -rf "$source"
 	mkdir "$source"
-	(cd "$each" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null | xargs cp --parents -t "$source")
-	kmake "$each" "$clang" -s coccicheck MODE=report M="$source" "$@" > "$out/coccinelle.log" 2>&1 || return
+	(cd "$commit_tree" && touched '*.c' '*.h' | xargs ls -d 2>/dev/null | xargs cp --parents -t "$source")
+	kmake "$commit_tree" "$clang" -s coccicheck MODE=report M="$source" "$@" > "$out/coccinelle.log" 2>&1 || return
 	sed -n 's|^\./||p' "$out/coccinelle.log"
 }
 
 htmldocs() {
 	rm -rf "$clang/Documentation"
-	kmake "$each" "$clang" -s SPHINXDIRS="driver-api/pci driver-api/driver-model" \
+	kmake "$commit_tree" "$clang" -s SPHINXDIRS="driver-api/pci driver-api/driver-model" \
 		htmldocs > "$out/htmldocs.log" 2>&1 || return
 	[ -n "$(find "$clang/Documentation" -path '*driver-api/pci/pci.html')" ] || return
 	grep -i 'warning\|error' "$out/htmldocs.log" || true
@@ -50,7 +50,7 @@ htmldocs() {
 
 # Numbers of lines differ, and so does the name of the tree.
 normalise() {
-	sed -e "s|$each/||g" -e 's/:[0-9][0-9:-]*/:/g; s/line [0-9]*/line N/g'
+	sed -e "s|$commit_tree/||g" -e 's/:[0-9][0-9:-]*/:/g; s/line [0-9]*/line N/g'
 }
 
 # The header on its own and twice, and the example of the documentation, compile.
@@ -91,7 +91,7 @@ includes() {
 		args=$(sed -n 's/^savedcmd_[^ ]* := [^ ]* \(.*\) -c -o .*/\1/p' \
 			"$clang/${file%/*}/.$(basename "$file" .c).o.cmd")
 		said=$(cd "$clang" &&
-			eval clang-include-cleaner-19 --print=changes "$each/$file" -- clang "$args") ||
+			eval clang-include-cleaner-19 --print=changes "$commit_tree/$file" -- clang "$args") ||
 			echo "$file: clang-include-cleaner does not work"
 		sed -n "s|^+ \"\(.*\)\"|$file: \1|p" <<< "$said" |
 			grep -vE ': (asm|asm-generic|vdso|linux/atomic)/' |
@@ -121,7 +121,7 @@ maintainers() {
 # A flaw for each of the others to find: one that finds nothing here may find nothing
 # anywhere.
 plant() {
-	cat >> "$each/drivers/pci/shmem_bar.c" <<'C'
+	cat >> "$commit_tree/drivers/pci/shmem_bar.c" <<'C'
 
 /**
  * planted - A function with flaws
@@ -137,7 +137,7 @@ int planted(int right)
 	return right;
 }
 C
-	cat >> "$each/Documentation/driver-api/pci/shmem-bar.rst" <<'RST'
+	cat >> "$commit_tree/Documentation/driver-api/pci/shmem-bar.rst" <<'RST'
 
 A planted title
 =====
@@ -166,9 +166,9 @@ found() {
 found clang "shmem_bar.c: warning: unused variable 'unused'" clang
 found kernel_doc "wrong.*planted" kernel_doc
 found coccinelle 'shmem_bar.c:.*Unneeded semicolon' coccinelle \
-	COCCI="$each/scripts/coccinelle/misc/semicolon.cocci"
+	COCCI="$commit_tree/scripts/coccinelle/misc/semicolon.cocci"
 found htmldocs 'shmem-bar.rst:.*Title underline too short' htmldocs
-plain_git -C "$each" checkout -q -f
+plain_git -C "$commit_tree" checkout -q -f
 
 ok_if_empty compile_alone "$(unset LLVM; compile_alone)"
 ok_if_empty includes "$(includes)"

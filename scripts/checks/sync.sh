@@ -7,8 +7,8 @@
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
 
-# compare NAME REPOSITORY WHY
-compare() {
+# same_export NAME REPOSITORY WHY
+same_export() {
 	mkdir -p "$new/have" "$new/want"
 	(cd "$top" && tar -c patches series kernel-tree-overlay samples MAINTAINERS-snippet) | tar -x -C "$new/want"
 	if "$top/scripts/export.sh" "$2" "$new/have" && diff -ru --no-dereference "$new/want" "$new/have"; then
@@ -20,7 +20,7 @@ compare() {
 }
 
 "$top/scripts/lib/am.sh"
-compare patches-applied "$build/am" "the files above differ from what patches/ produces: run 'make export'"
-compare "$branch" "$tree" "build/linux has commits or cover letters that are not exported: run 'make export'"
+same_export patches-applied "$build/am" "the files above differ from what patches/ produces: run 'make export'"
+same_export "$branch" "$tree" "build/linux has commits or cover letters that are not exported: run 'make export'"
 
 totals

@@ -97,8 +97,8 @@ try_overlay() {
 	fi
 }
 
-# try RELEASE HOW COMMAND: one test, and one line of the table
-try() {
+# test_tree RELEASE HOW COMMAND: one test, and one line of the table
+test_tree() {
 	local package=linux-source-$1 dir=$trees/$1 deb version result works=
 
 	mkdir -p "$dir"
@@ -123,9 +123,9 @@ essence() {
 }
 
 grep -qx '<!-- trees -->' "$page" || die "docs/other-trees.md has no place for the table: <!-- trees -->"
-try 7.3 "git am" try_am
-try 7.2 "git am" try_am
-try 6.12 overlay.sh try_overlay
+test_tree 7.3 "git am" try_am
+test_tree 7.2 "git am" try_am
+test_tree 6.12 overlay.sh try_overlay
 
 table=$(printf '%s\n' '| tree | version tried | how | result |' '|---|---|---|---|' "${rows[@]}")
 if [ "$mode" = write ]; then

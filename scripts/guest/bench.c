@@ -3,7 +3,7 @@
  * What mapping costs: in the kernel through the helper and by hand, in user space
  * through the sample and through what there is besides it.  Under -icount the
  * cycle counter counts instructions.  Each line "# bench: NAME VALUE" goes to
- * host/bench.py, which knows how much it may be.
+ * host/cost.py, which knows how much it may be.
  */
 
 #include "mapping.h"
@@ -258,8 +258,7 @@ static long faults_of_sample(size_t len)
 	return faults() - before;
 }
 
-FIXTURE(user) {
-};
+FIXTURE(user) { };
 
 FIXTURE_SETUP(user)
 {
@@ -267,9 +266,7 @@ FIXTURE_SETUP(user)
 		SKIP(return, "the same with smaller pages");
 }
 
-FIXTURE_TEARDOWN(user)
-{
-}
+FIXTURE_TEARDOWN(user) { }
 
 /* No driver is bound: one that is would have it mapped in another cache mode. */
 TEST_F(user, resource2_wc)

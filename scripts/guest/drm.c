@@ -55,11 +55,10 @@ static int bind(const struct dev *dev, const char *what)
 
 static bool is_driven(const struct dev *dev)
 {
-	struct stat st;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s/%s", dev->drv->name, dev->bdf);
-	return !stat(path, &st);
+	return !access(path, F_OK);
 }
 
 /* The device number @nth of a driver */
@@ -92,9 +91,12 @@ static bool find(struct dev *dev, const struct driver *drv)
 	return find_nth(dev, drv, 0);
 }
 
-static int remove_device(const struct dev *dev)
+static int open_bar(const struct dev *dev, int bar)
 {
-	return spew(dev_path(dev->bdf, "remove"), "1");
+	char name[16];
+
+	snprintf(name, sizeof(name), "resource%d", bar);
+	return open(dev_path(dev->bdf, name), O_RDWR);
 }
 
 /* The BARs the driver has claimed, as a bit mask */
@@ -166,12 +168,11 @@ struct screen {
 
 static int open_card(const struct dev *dev)
 {
-	struct stat st;
 	char path[80];
 
 	for (int i = 0; i < 16; i++) {
 		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/drm/card%d", dev->bdf, i);
-		if (stat(path, &st))
+		if (access(path, F_OK))
 			continue;
 		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
 		return open(path, O_RDWR);
@@ -297,14 +298,9 @@ static void hide(struct screen *s)
 	close(s->fd);
 }
 
-static bool seen_on(const char *card, const struct screen *s, int seed)
+static bool seen_by_host(const char *card, const struct screen *s, int seed)
 {
 	return host_does("picture %s %d %d %d", card, s->mode.hdisplay, s->mode.vdisplay, seed);
-}
-
-static bool seen_by_host(const struct screen *s, int seed)
-{
-	return seen_on("card", s, seed);
 }
 
 /* Does the device show what is drawn? */
@@ -315,7 +311,7 @@ static bool draws(const struct dev *dev, int seed)
 
 	if (!show(dev, &s, seed))
 		return false;
-	seen = seen_by_host(&s, seed);
+	seen = seen_by_host("card", &s, seed);
 	hide(&s);
 	return seen;
 }
@@ -367,14 +363,14 @@ static bool use_all(const struct user *u, uint32_t cursor, int i)
 	       !ioctl(u->screen.fd, DRM_IOCTL_MODE_DIRTYFB, &dirty);
 }
 
-static bool start_on(const char *card, const struct dev *dev, struct user *u, int seed)
+static bool start(const char *card, const struct dev *dev, struct user *u, int seed)
 {
 	struct drm_mode_create_dumb cursor = { .width = 64, .height = 64, .bpp = 32 };
 	struct drm_qxl_alloc alloc = { .size = VRAM_SIZE };
 	struct drm_qxl_map map = { 0 };
 	int fd, dmabuf;
 
-	if (!show(dev, &u->screen, seed) || !seen_on(card, &u->screen, seed))
+	if (!show(dev, &u->screen, seed) || !seen_by_host(card, &u->screen, seed))
 		return false;
 	fd = u->screen.fd;
 
@@ -422,11 +418,6 @@ static bool start_on(const char *card, const struct dev *dev, struct user *u, in
 	for (int i = 0; i < 6000 * SLOW && *u->done < 2; i++)
 		usleep(10000);
 	return *u->done >= 2;
-}
-
-static bool start(const struct dev *dev, struct user *u, int seed)
-{
-	return start_on("card", dev, u, seed);
 }
 
 /* Does nothing work on a file whose device is gone, without harm? */
@@ -536,9 +527,7 @@ FIXTURE_SETUP(qxl)
 	self->bars = 1 << 0 | 1 << 2 | 1 << 3 | 1 << (self->dev.len[4] ? 4 : 1);
 }
 
-FIXTURE_TEARDOWN(qxl)
-{
-}
+FIXTURE_TEARDOWN(qxl) { }
 
 TEST_F(qxl, claims)
 {
@@ -585,7 +574,7 @@ TEST_F(qxl, open_fd)
 	struct user u;
 	struct screen s;
 
-	ASSERT_TRUE(start(&self->dev, &u, 2));
+	ASSERT_TRUE(start("card", &self->dev, &u, 2));
 	ASSERT_EQ(0, bind(&self->dev, "unbind"));
 	ASSERT_TRUE(stopped(&u));
 	ASSERT_TRUE(is_dead(&u));
@@ -593,7 +582,7 @@ TEST_F(qxl, open_fd)
 
 	ASSERT_EQ(0, bind(&self->dev, "bind"));
 	ASSERT_TRUE(show(&self->dev, &s, 3));
-	ASSERT_TRUE(seen_by_host(&s, 3));
+	ASSERT_TRUE(seen_by_host("card", &s, 3));
 	ASSERT_TRUE(is_dead(&u));
 
 	/* What the old file goes with is not what the new one has */
@@ -611,8 +600,8 @@ TEST_F(qxl, remove)
 	struct user u;
 
 	for (int i = 0; i < 2; i++) {
-		ASSERT_TRUE(start(&self->dev, &u, 5 + i));
-		ASSERT_EQ(0, remove_device(&self->dev));
+		ASSERT_TRUE(start("card", &self->dev, &u, 5 + i));
+		ASSERT_EQ(0, spew(dev_path(self->dev.bdf, "remove"), "1"));
 		ASSERT_TRUE(stopped(&u));
 		ASSERT_TRUE(is_dead(&u));
 		if (!i)
@@ -639,13 +628,13 @@ TEST_F(qxl, suspend)
 	ASSERT_EQ(0, spew("/sys/power/mem_sleep", "deep"));
 
 	ASSERT_TRUE(show(&self->dev, &s, 13));
-	ASSERT_TRUE(seen_by_host(&s, 13));
+	ASSERT_TRUE(seen_by_host("card", &s, 13));
 	ASSERT_TRUE(host_does("wake"));
 	ASSERT_EQ(0, spew("/sys/power/state", "mem"));
 	ASSERT_TRUE(logged("Low-level resume complete"));
 	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(self->bars, claims(&self->dev));
-	ASSERT_TRUE(seen_by_host(&s, 13));
+	ASSERT_TRUE(seen_by_host("card", &s, 13));
 	hide(&s);
 	ASSERT_TRUE(draws(&self->dev, 14));
 }
@@ -660,8 +649,8 @@ TEST_F(qxl, two_cards)
 	if (!find_nth(&second, &qxl, 1))
 		SKIP(return, "one card only");
 	ASSERT_TRUE(show(&second, &other, 15));
-	ASSERT_TRUE(seen_on("card2", &other, 15));
-	ASSERT_TRUE(start(&self->dev, &u, 16));
+	ASSERT_TRUE(seen_by_host("card2", &other, 15));
+	ASSERT_TRUE(start("card", &self->dev, &u, 16));
 	ASSERT_EQ(2, handlers(&self->dev));
 	ASSERT_EQ(0, bind(&self->dev, "unbind"));
 	ASSERT_TRUE(stopped(&u));
@@ -669,10 +658,10 @@ TEST_F(qxl, two_cards)
 	stop(&u);
 
 	ASSERT_EQ(1, attr_num(&second, "enable"));
-	ASSERT_TRUE(seen_on("card2", &other, 15));
+	ASSERT_TRUE(seen_by_host("card2", &other, 15));
 	hide(&other);
 	ASSERT_TRUE(show(&second, &other, 17));
-	ASSERT_TRUE(seen_on("card2", &other, 17));
+	ASSERT_TRUE(seen_by_host("card2", &other, 17));
 	hide(&other);
 	ASSERT_EQ(0, bind(&self->dev, "bind"));
 }
@@ -683,12 +672,9 @@ TEST_F(qxl, two_cards)
  */
 static bool stop_card(const struct dev *dev)
 {
-	char path[80];
+	int fd = open_bar(dev, 3);
 	bool done;
-	int fd;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource3", dev->bdf);
-	fd = open(path, O_RDWR);
 	if (fd < 0)
 		return false;
 	done = write_at(fd, "\xff", 1, IO_MEMSLOT_ADD) == 1;
@@ -793,12 +779,11 @@ TEST_F(qxl, stuck_card)
 TEST_F(qxl, takes_over)
 {
 	char *from = getenv("firstfb");
-	static char buf[1 << 16];
 
 	if (!from)
 		SKIP(return, "nothing to take over from");
 	ASSERT_TRUE(logged(from));
-	ASSERT_EQ(NULL, strstr(must_slurp("/proc/iomem", buf, sizeof(buf)), "vesa"));
+	ASSERT_FALSE(in_iomem("vesa"));
 }
 
 /* Below revision 5 the legacy ports are locked while the driver is bound */
@@ -841,13 +826,10 @@ TEST_F(qxl, hostile_rom)
 	};
 	volatile uint32_t *rom;
 	uint32_t good = 0;
-	char path[80];
 	int fd, last = ARRAY_SIZE(bad);
 
 	ASSERT_EQ(0, bind(&self->dev, "unbind"));
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource2", self->dev.bdf);
-	fd = open(path, O_RDONLY);
+	fd = open_bar(&self->dev, 2);
 	ASSERT_LE(0, fd);
 	for (int i = 0; i <= last; i++) {
 		rom = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
@@ -942,14 +924,11 @@ TEST_F(qxl, client)
 	static const struct monitor monitors[] = { { 16, 800, 600 }, { 816, 640, 480 } };
 	volatile uint32_t *rom, *ram;
 	bool right = false;
-	char path[80];
 	int fd[4];
 
 	ASSERT_EQ(0, bind(&self->dev, "unbind"));
-	for (int bar = 0; bar < 4; bar++) {
-		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d", self->dev.bdf, bar);
-		fd[bar] = open(path, O_RDWR);
-	}
+	for (int bar = 0; bar < 4; bar++)
+		fd[bar] = open_bar(&self->dev, bar);
 	/* Before the driver has them: it would not share them after */
 	rom = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd[2], 0);
 	ASSERT_NE(MAP_FAILED, rom);
@@ -987,15 +966,13 @@ TEST_F(qxl, client)
 TEST_F(qxl, edge_rom)
 {
 	volatile uint32_t *rom;
-	char path[80];
 	uint32_t good;
 	int fd;
 
 	if (!getenv("edge_rom"))
 		SKIP(return, "for one device only, as the driver waits 10 s for it");
 	ASSERT_EQ(0, bind(&self->dev, "unbind"));
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource2", self->dev.bdf);
-	fd = open(path, O_RDONLY);
+	fd = open_bar(&self->dev, 2);
 	ASSERT_LE(0, fd);
 	for (int i = 0; i < 2; i++) {
 		rom = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
@@ -1019,7 +996,7 @@ TEST_F_TIMEOUT(qxl, unplug, 150)
 
 	if (!getenv("pluggable"))
 		SKIP(return, "the device cannot be unplugged here");
-	ASSERT_TRUE(start(&self->dev, &u[0], 9));
+	ASSERT_TRUE(start("card", &self->dev, &u[0], 9));
 	ASSERT_TRUE(host_does("unplug card"));
 	ASSERT_TRUE(wait_for_card(&self->dev, false));
 	ASSERT_TRUE(stopped(&u[0]));
@@ -1032,7 +1009,7 @@ TEST_F_TIMEOUT(qxl, unplug, 150)
 	ASSERT_EQ(1, attr_num(&self->dev, "enable"));
 	ASSERT_EQ(self->bars, claims(&self->dev));
 
-	ASSERT_TRUE(start_on("spare", &self->dev, &u[1], 10));
+	ASSERT_TRUE(start("spare", &self->dev, &u[1], 10));
 	ASSERT_TRUE(host_does("unplug spare"));
 	ASSERT_TRUE(wait_for_card(&self->dev, false));
 	ASSERT_TRUE(stopped(&u[1]));
@@ -1061,9 +1038,7 @@ FIXTURE_SETUP(vmwgfx)
 	ASSERT_EQ(0, claims(&self->dev));
 }
 
-FIXTURE_TEARDOWN(vmwgfx)
-{
-}
+FIXTURE_TEARDOWN(vmwgfx) { }
 
 TEST_F(vmwgfx, claims)
 {

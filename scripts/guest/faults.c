@@ -537,79 +537,101 @@ static int end_child(struct child *child)
 	return status & 0x7f;
 }
 
-TEST_F(faults, unbind)
-{
-	const size_t len = self->len, align = self->align, half = PMD / 2;
-	char *small, *part, *ro, *moved, *new, *room;
-	struct child child;
-	uint64_t val = mark(self->fd, PMD);
-	int fd;
+/* All kinds of mappings beside the fixture's, in use and not, in parts in use */
+struct kinds {
+	char *small, *part, *ro, *moved, *new;
+};
 
-	/* All kinds of mappings, in use and not, in parts in use */
-	small = map_at(self->fd, 2 * PMD, RW, PMD, PMD, PAGE);
-	part = map_at(self->fd, len, RW, 0, align, 0);
-	ro = map_at(self->fd, len, PROT_READ, 0, align, 0);
-	moved = map_at(self->fd, 2 * PMD, RW, PMD, PMD, 0);
-	ASSERT_NE(MAP_FAILED, small);
-	ASSERT_NE(MAP_FAILED, part);
-	ASSERT_NE(MAP_FAILED, ro);
-	ASSERT_NE(MAP_FAILED, moved);
+static void map_kinds(struct __test_metadata *_metadata, const FIXTURE_DATA(faults) *self,
+		      struct kinds *k, uint64_t val)
+{
+	const size_t half = PMD / 2;
+	char *room;
+
+	k->small = map_at(self->fd, 2 * PMD, RW, PMD, PMD, PAGE);
+	k->part = map_at(self->fd, self->len, RW, 0, self->align, 0);
+	k->ro = map_at(self->fd, self->len, PROT_READ, 0, self->align, 0);
+	k->moved = map_at(self->fd, 2 * PMD, RW, PMD, PMD, 0);
+	ASSERT_NE(MAP_FAILED, k->small);
+	ASSERT_NE(MAP_FAILED, k->part);
+	ASSERT_NE(MAP_FAILED, k->ro);
+	ASSERT_NE(MAP_FAILED, k->moved);
 	EXPECT_TRUE(is_at(self->map + PMD, val));
-	EXPECT_TRUE(is_at(small, val));
-	EXPECT_TRUE(is_at(ro + PMD, val));
-	EXPECT_TRUE(is_at(part + PMD, val));
-	munmap(part + half, PAGE);
-	EXPECT_TRUE(is_at(part + PMD, val));
-	EXPECT_EQ(0, touch(part + half - 1));
-	EXPECT_TRUE(is_at(moved, val));
+	EXPECT_TRUE(is_at(k->small, val));
+	EXPECT_TRUE(is_at(k->ro + PMD, val));
+	EXPECT_TRUE(is_at(k->part + PMD, val));
+	munmap(k->part + half, PAGE);
+	EXPECT_TRUE(is_at(k->part + PMD, val));
+	EXPECT_EQ(0, touch(k->part + half - 1));
+	EXPECT_TRUE(is_at(k->moved, val));
 	room = map_at(self->fd, 2 * PMD, PROT_NONE, 0, PMD, 0);
 	ASSERT_NE(MAP_FAILED, room);
-	new = mremap(moved, 2 * PMD, 2 * PMD, MREMAP_MAYMOVE | MREMAP_FIXED, room);
-	ASSERT_EQ(room, new);
-	EXPECT_TRUE(is_at(new, val));
+	k->new = mremap(k->moved, 2 * PMD, 2 * PMD, MREMAP_MAYMOVE | MREMAP_FIXED, room);
+	ASSERT_EQ(room, k->new);
+	EXPECT_TRUE(is_at(k->new, val));
+}
+
+static void expect_dead(struct __test_metadata *_metadata, const FIXTURE_DATA(faults) *self,
+			const struct kinds *k)
+{
+	const size_t half = PMD / 2;
+
+	EXPECT_EQ(SIGBUS, touch(self->map + PMD)) TH_LOG("touched");
+	EXPECT_EQ(SIGBUS, touch_write(self->map + PMD)) TH_LOG("touched, for writing");
+	EXPECT_EQ(SIGBUS, touch(self->map + PMD + PAGE)) TH_LOG("another page of the piece");
+	EXPECT_EQ(SIGBUS, touch(self->map + self->len / 2)) TH_LOG("not touched");
+	EXPECT_EQ(SIGBUS, touch(k->small)) TH_LOG("a page");
+	EXPECT_EQ(SIGBUS, touch(k->small + PMD)) TH_LOG("a page not touched");
+	EXPECT_EQ(SIGBUS, touch(k->part + PMD));
+	EXPECT_EQ(SIGBUS, touch(k->part + half - 1));
+	EXPECT_EQ(SIGBUS, touch(k->part + half + PAGE));
+	EXPECT_EQ(SIGSEGV, touch(k->part + half));
+	EXPECT_EQ(SIGBUS, touch(k->ro + PMD));
+	EXPECT_EQ(SIGBUS, touch(k->new));
+	/* A copy by the kernel says EFAULT */
+	EXPECT_EQ(-EFAULT, read_at(open("/proc/self/status", O_RDONLY), self->map + PMD, 1, 0));
+}
+
+TEST_F(faults, unbind)
+{
+	const size_t len = self->len;
+	struct kinds k;
+	struct child child;
+	uint64_t val = mark(self->fd, PMD);
+	char *new;
+	int fd;
+
+	map_kinds(_metadata, self, &k, val);
 	ASSERT_TRUE(start_child(&child, self->map, len - 1));
 
 	ASSERT_EQ(0, unbind_driver(variant->dev));
 	EXPECT_FALSE(is_claimed(variant->dev, NULL));
-	EXPECT_EQ(SIGBUS, touch(self->map + PMD)) TH_LOG("touched");
-	EXPECT_EQ(SIGBUS, touch_write(self->map + PMD)) TH_LOG("touched, for writing");
-	EXPECT_EQ(SIGBUS, touch(self->map + PMD + PAGE)) TH_LOG("another page of the piece");
-	EXPECT_EQ(SIGBUS, touch(self->map + len / 2)) TH_LOG("not touched");
-	EXPECT_EQ(SIGBUS, touch(small)) TH_LOG("a page");
-	EXPECT_EQ(SIGBUS, touch(small + PMD)) TH_LOG("a page not touched");
-	EXPECT_EQ(SIGBUS, touch(part + PMD));
-	EXPECT_EQ(SIGBUS, touch(part + half - 1));
-	EXPECT_EQ(SIGBUS, touch(part + half + PAGE));
-	EXPECT_EQ(SIGSEGV, touch(part + half));
-	EXPECT_EQ(SIGBUS, touch(ro + PMD));
-	EXPECT_EQ(SIGBUS, touch(new));
+	expect_dead(_metadata, self, &k);
 	EXPECT_EQ(SIGBUS, end_child(&child)) TH_LOG("of a child");
-	/* A copy by the kernel says EFAULT */
-	EXPECT_EQ(-EFAULT, read_at(open("/proc/self/status", O_RDONLY), self->map + PMD, 1, 0));
 
 	ASSERT_EQ(0, bind_driver(variant->dev));
 	EXPECT_EQ(SIGBUS, touch(self->map + PMD)) TH_LOG("bound again");
 	EXPECT_EQ(SIGBUS, touch(self->map + len / 2 + PAGE)) TH_LOG("bound again, not touched");
-	EXPECT_EQ(SIGBUS, touch(part + PMD));
-	EXPECT_EQ(SIGBUS, touch(new));
+	EXPECT_EQ(SIGBUS, touch(k.part + PMD));
+	EXPECT_EQ(SIGBUS, touch(k.new));
 	/* What mm does to dead mappings */
-	EXPECT_EQ(0, syscall(__NR_mprotect, ro, len, RW));
-	EXPECT_EQ(SIGBUS, touch_write(ro + PMD));
-	EXPECT_EQ(moved, mremap(new, 2 * PMD, 2 * PMD, MREMAP_MAYMOVE | MREMAP_FIXED, moved));
-	EXPECT_EQ(SIGBUS, touch(moved));
+	EXPECT_EQ(0, syscall(__NR_mprotect, k.ro, len, RW));
+	EXPECT_EQ(SIGBUS, touch_write(k.ro + PMD));
+	EXPECT_EQ(k.moved, mremap(k.new, 2 * PMD, 2 * PMD, MREMAP_MAYMOVE | MREMAP_FIXED, k.moved));
+	EXPECT_EQ(SIGBUS, touch(k.moved));
 
 	fd = open(dev_path(variant->dev, "shmem"), O_RDWR);
 	ASSERT_GE(fd, 0);
-	new = map_at(fd, len, RW, 0, align, 0);
+	new = map_at(fd, len, RW, 0, self->align, 0);
 	ASSERT_NE(MAP_FAILED, new);
 	EXPECT_TRUE(is_at(new + PMD, val));
 	EXPECT_EQ(SIGBUS, touch(self->map + PMD)) TH_LOG("beside a new mapping");
 	munmap(new, len);
 	close(fd);
-	munmap(small, 2 * PMD);
-	munmap(part, len);
-	munmap(ro, len);
-	munmap(moved, 2 * PMD);
+	munmap(k.small, 2 * PMD);
+	munmap(k.part, len);
+	munmap(k.ro, len);
+	munmap(k.moved, 2 * PMD);
 }
 
 /* Some GiB, in leaves of 1 GiB where there are such */

@@ -2,7 +2,7 @@
 /*
  * Hot-unplug and hot-add of an ivshmem device while its memory is in use.
  *
- * The host, host/tests.py, gives every device it adds a new memory, filled
+ * The host, host/hotplug.py, gives every device it adds a new memory, filled
  * with a pattern that depends on the generation: 1 for the first device, and so
  * on.  Whoever opens the attribute must see one generation from then on, and
  * that only until the device goes: a mapping or a file that lives on would show
@@ -13,7 +13,7 @@
 
 #include <sched.h>
 
-/* Also in host/tests.py: what the pages are for.  The host fills those for reading. */
+/* Also in host/hotplug.py: what the pages are for.  The host fills those for reading. */
 #define READ_PAGES	32
 #define WRITE_PAGE	32	/* filled with write(), READ_PAGES of them */
 #define MAP_PAGE(i)	(64 + (i))	/* by memory access of a worker */

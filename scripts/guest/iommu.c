@@ -88,19 +88,24 @@ FIXTURE_TEARDOWN(iommu)
 	close(edu.container);
 }
 
+/* The sample's memory, opened, for the device */
+static int map_for_edu(char **buf)
+{
+	int fd;
+
+	modprobe(DRIVER);
+	fd = open(dev_path(HIGH, "shmem"), O_RDWR);
+	*buf = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return *buf == MAP_FAILED || map_dma(&edu, *buf, 2 * PAGE, IOVA) ? -1 : fd;
+}
+
 /* Pages that nobody has touched: the IOMMU needs them writable at once. */
 TEST_F(iommu, dma_to_sample)
 {
 	char dump[2 * PAGE];
-	int fd;
+	int fd = map_for_edu(&self->buf);
 
-	modprobe(DRIVER);
-	ASSERT_TRUE(is_bound(HIGH));
-	fd = open(dev_path(HIGH, "shmem"), O_RDWR);
-	ASSERT_GE(fd, 0);
-	self->buf = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ASSERT_NE(MAP_FAILED, self->buf);
-	ASSERT_EQ(0, map_dma(&edu, self->buf, 2 * PAGE, IOVA));
+	ASSERT_GE(fd, 0) TH_LOG("errno %d", errno);
 	EXPECT_TRUE(dma_works(self->buf));
 	EXPECT_EQ(sizeof(dump), read_at(fd, dump, sizeof(dump), 0) + read_at(fd, dump + PAGE, PAGE, PAGE));
 	EXPECT_EQ(0, memcmp(dump, dump + PAGE, LEN));
@@ -112,15 +117,10 @@ TEST_F(iommu, dma_after_unbind)
 {
 	char dump[LEN];
 	unsigned int i;
-	int fd;
+	int fd = map_for_edu(&self->buf);
 
-	modprobe(DRIVER);
-	fd = open(dev_path(HIGH, "shmem"), O_RDWR);
-	ASSERT_GE(fd, 0);
-	self->buf = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ASSERT_NE(MAP_FAILED, self->buf);
+	ASSERT_GE(fd, 0) TH_LOG("errno %d", errno);
 	close(fd);
-	ASSERT_EQ(0, map_dma(&edu, self->buf, 2 * PAGE, IOVA));
 	for (i = 0; i < LEN; i++)
 		self->buf[i] = 3 * i;
 	memset(self->buf + PAGE, 0, LEN);

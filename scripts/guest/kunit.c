@@ -5,9 +5,8 @@
  * process looks at all that appears on the bus, and enables it, as udev's rules may.
  */
 
-static int run_kunit(int argc, char **argv);
-#define RUN_TESTS run_kunit
-#include "guest.h"
+#include "kselftest.h"	/* ARRAY_SIZE() */
+#include "init.h"
 
 #include <dirent.h>
 
@@ -115,4 +114,9 @@ static int run_kunit(int argc, char **argv)
 	if (modular)
 		printf("%s %d enabled_by_another_process\n", disturbed ? "ok" : "not ok", suites + 1);
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	return be_init(argc, argv, run_kunit);
 }

@@ -34,26 +34,6 @@ struct leaves {
 	}									\
 } while (0)
 
-/* The kernel copies, which does not raise a signal if it cannot. */
-static bool copy_word(void *to, const void *from)
-{
-	static int pipes[2];
-	static pid_t owner;
-
-	if (owner != getpid()) {
-		if (pipe(pipes))
-			abort();
-		owner = getpid();
-	}
-	if (syscall(__NR_write, pipes[1], from, 8) != 8)
-		return false;
-	if (syscall(__NR_read, pipes[0], to, 8) == 8)
-		return true;
-	/* Nothing may be left in it */
-	syscall(__NR_read, pipes[0], (uint64_t[1]){ }, 8);
-	return false;
-}
-
 static bool is_gone(const char *p)
 {
 	uint64_t val;

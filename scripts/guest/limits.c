@@ -403,43 +403,27 @@ static bool torn(uint64_t val, size_t size)
 	return val && val != ~0ULL >> (64 - 8 * size);
 }
 
-/* What was torn of what read_at() of @fd got while a child stored */
-static unsigned long torn_reads(int fd, int64_t off, char *word, size_t size)
+/*
+ * What was torn of what read_at() of @fd got while a child stored, or with @write, of what was
+ * loaded while a child wrote to @fd
+ */
+static unsigned long count_torn(int fd, int64_t off, char *word, size_t size, bool write)
 {
 	unsigned long bad = 0, ones = 0;
 	uint64_t val, begin = now_ms();
 	pid_t pid = fork();
 
-	if (!pid) {
-		for (val = 0; ; val = ~val)
+	for (val = 0; !pid; val = ~val) {
+		if (write)
+			write_at(fd, &val, size, off);
+		else
 			store(word, size, val);
 	}
 	while (now_ms() - begin < 1500) {
-		val = 0;
-		if (read_at(fd, &val, size, off) != (ssize_t)size)
+		val = write ? load(word, size) : 0;
+		if (!write && read_at(fd, &val, size, off) != (ssize_t)size)
 			abort();
-		bad += torn(le64toh(val), size);
-		ones += val != 0;
-	}
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	return ones ? bad : -1UL;
-}
-
-/* What was torn of what was loaded while a child wrote to @fd */
-static unsigned long torn_writes(int fd, int64_t off, char *word, size_t size)
-{
-	unsigned long bad = 0, ones = 0;
-	uint64_t val, begin = now_ms();
-	pid_t pid = fork();
-
-	if (!pid) {
-		for (val = 0; ; val = ~val)
-			write_at(fd, &val, size, off);
-	}
-	while (now_ms() - begin < 1500) {
-		val = load(word, size);
-		bad += torn(val, size);
+		bad += torn(write ? val : le64toh(val), size);
 		ones += val != 0;
 	}
 	kill(pid, SIGKILL);
@@ -449,20 +433,20 @@ static unsigned long torn_writes(int fd, int64_t off, char *word, size_t size)
 
 TEST_F(tearing, read)
 {
-	EXPECT_EQ(0, torn_reads(self->fd, WORD, self->word, variant->size));
+	EXPECT_EQ(0, count_torn(self->fd, WORD, self->word, variant->size, false));
 }
 
 TEST_F(tearing, write)
 {
-	EXPECT_EQ(0, torn_writes(self->fd, WORD, self->word, variant->size));
+	EXPECT_EQ(0, count_torn(self->fd, WORD, self->word, variant->size, true));
 }
 
 TEST_F(tearing, proc_mem_read)
 {
-	EXPECT_EQ(0, torn_reads(self->mem, (uintptr_t)self->word, self->word, variant->size));
+	EXPECT_EQ(0, count_torn(self->mem, (uintptr_t)self->word, self->word, variant->size, false));
 }
 
 TEST_F(tearing, proc_mem_write)
 {
-	EXPECT_EQ(0, torn_writes(self->mem, (uintptr_t)self->word, self->word, variant->size));
+	EXPECT_EQ(0, count_torn(self->mem, (uintptr_t)self->word, self->word, variant->size, true));
 }

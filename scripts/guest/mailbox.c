@@ -2,7 +2,7 @@
 /*
  * Two guests pass messages to each other through the memory they share.
  *
- * The host, host/tests.py, gives each a role, a or b, and a limit, where to
+ * The host, host/two_guests.py, gives each a role, a or b, and a limit, where to
  * stop sending in this boot.  What a guest needs to go on after its driver was
  * unbound, or after a reset at any instruction, is in the shared memory only.
  *
@@ -15,7 +15,7 @@
 
 #include <endian.h>
 
-/* Also in host/tests.py.  All fields are little-endian. */
+/* Also in host/two_guests.py.  All fields are little-endian. */
 #define SLOTS		64
 #define BODY		7
 #define SIZE		(16 * PAGE)

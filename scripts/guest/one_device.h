@@ -8,7 +8,7 @@
 
 #include "guest.h"
 
-/* Where host/tests.py puts the device */
+/* Where host/ puts the device */
 #define DEV		"0000:00:05.0"
 
 static int open_shmem(void)
@@ -21,14 +21,6 @@ static int open_shmem(void)
 static void *map_shmem(int fd, size_t size)
 {
 	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-}
-
-/* Is @name in /proc/iomem, as a device or as a driver that has claimed a BAR? */
-static bool in_iomem(const char *name)
-{
-	static char buf[1 << 16];
-
-	return strstr(must_slurp("/proc/iomem", buf, sizeof(buf)), name) != NULL;
 }
 
 #endif

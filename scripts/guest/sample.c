@@ -52,10 +52,8 @@ FIXTURE_VARIANT_ADD(shmem, above_4g) { .dev = HIGH };
 
 FIXTURE_SETUP(shmem)
 {
-	uint64_t end;
-
-	bar_range(variant->dev, 2, &self->start, &end);
-	self->len = end - self->start + 1;
+	self->start = bar_start(variant->dev);
+	self->len = bar_size(variant->dev);
 	self->seed = seed ^ self->len;
 	ASSERT_TRUE(is_bound(variant->dev));
 	self->fd = open(dev_path(variant->dev, "shmem"), O_RDWR);
@@ -337,15 +335,12 @@ TEST_F(errors, flags)
 
 TEST_F(errors, min_len)
 {
-	uint64_t start, end;
+	unsigned long long size = bar_size(LOW);
 	char params[64];
 
-	bar_range(LOW, 2, &start, &end);
-	snprintf(params, sizeof(params), "dev=" LOW " min_len=%llu",
-		 (unsigned long long)(end - start + 2));
+	snprintf(params, sizeof(params), "dev=" LOW " min_len=%llu", size + 1);
 	EXPECT_EQ(-EINVAL, claim(params)) TH_LOG("one byte too many");
-	snprintf(params, sizeof(params), "dev=" LOW " min_len=%llu",
-		 (unsigned long long)(end - start + 1));
+	snprintf(params, sizeof(params), "dev=" LOW " min_len=%llu", size);
 	EXPECT_EQ(0, claim(params)) TH_LOG("all of it");
 	EXPECT_EQ(0, rmmod("claim"));
 }

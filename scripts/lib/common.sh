@@ -8,7 +8,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # trees.sh has one for each other tree.  It may be a symbolic link.
 build=$(readlink -m "${PCI_SHMEM_BUILD:-$top/build}")
 tree=$build/linux			# the kernel tree one works in
-each=$build/each/linux			# one commit of it after the other
+commit_tree=$build/per-commit/linux	# one commit of it after the other
 branch=pci-shmem-bar			# the series, on top of the tag "pristine"
 slow=${SLOW:-1}				# limits of time are this many times as long
 export LC_ALL=C

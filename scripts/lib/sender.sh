@@ -24,8 +24,8 @@ as() {
 	"${offline[@]}" env -i PATH="/usr/bin:$PATH" LC_ALL=C HOME="$scratch/$1" GIT_CONFIG_NOSYSTEM=1 "${@:2}"
 }
 
-# try NAME COMMAND...  In the background, because bash ignores -e in a condition.
-try() {
+# ok_if NAME COMMAND...  In the background, because bash ignores -e in a condition.
+ok_if() {
 	"${@:2}" > "$scratch/log" 2>&1 &
 	if wait $!; then
 		ok "$1"

@@ -17,8 +17,8 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "scripts/host"))
 
-import bench
-import cards
+import cost
+import drm
 import judge
 import vm
 
@@ -122,11 +122,11 @@ def test_incbin(tmp):
 
 
 def test_go_to(tmp):
-    script = (f". {TOP}/scripts/lib/compare.sh; plain_git() {{ mkdir -p {tmp}/each/.git; }}; "
+    script = (f". {TOP}/scripts/lib/commit-tree.sh; work_tree() {{ :; }}; "
               "go_to x; echo go; sleep 1; go_to y; echo went")
     with open(f"{tmp}/said", "w+", encoding="ascii") as said:
         both = [subprocess.Popen(["bash", "-c", script], stdout=said, env={
-            "PATH": os.environ["PATH"], "top": TOP, "build": tmp, "each": f"{tmp}/each"}) for _ in range(2)]
+            "PATH": os.environ["PATH"], "top": TOP, "build": tmp, "commit_tree": f"{tmp}/per-commit"}) for _ in range(2)]
         good = [process.wait() for process in both] == [0, 0]
         said.seek(0)
         OURS.check("go_to: one after the other", good and said.read().split() == 2 * ["go", "went"])
@@ -152,7 +152,7 @@ def test_gdb(tmp):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{tmp}/gdb")
         server.listen()
-        gdb = cards.Gdb(f"{tmp}/gdb")
+        gdb = drm.Gdb(f"{tmp}/gdb")
         server.accept()[0].shutdown(socket.SHUT_WR)
         try:
             died = not gdb.call(b"?")
@@ -226,6 +226,12 @@ def test_run(tmp):
     OURS.check("run.sh: results.xml", cases == {"a": [], "b&<c>": ["failure"], "d": ["skipped"]} and len(suites) == 2)
     OURS.check("run.sh: summary.md", "\n    not ok - b&<c> # why\n" in judge.read(f"{copy.top}/build/summary.md"))
     OURS.check("run.sh: a plan in the log", judge.read(f"{copy.top}/build/logs/named.log").endswith("\n1..3\n"))
+
+
+def test_run_ends(tmp):
+    """Stages that do not end, and those whose end can be missed"""
+    copy = Copy(tmp, "run-ends")
+    copy.stage("good", "echo '2 passed, 0 failed, 0 skipped'")
     with open(f"{copy.top}/scripts/run.sh", "r+", encoding="utf-8") as file:
         text = file.read().replace("limit=$((7200 * slow))", "limit=1")
         file.seek(0)
@@ -335,7 +341,7 @@ def test_only_in(tmp):
         for name, lines in ("after", after), ("before", before):
             with open(f"{tmp}/{name}", "w", encoding="ascii") as file:
                 file.write("".join(f"{line}\n" for line in lines))
-        return subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/compare.sh; only_in {tmp}/after {tmp}/before"],
+        return subprocess.run(["bash", "-c", f". {TOP}/scripts/lib/commit-tree.sh; only_in {tmp}/after {tmp}/before"],
                               env={"PATH": os.environ["PATH"], "top": TOP}, stdout=subprocess.PIPE,
                               check=True, text=True).stdout.split()
 
@@ -348,11 +354,11 @@ def test_bench():
     def exceeded(changed=()):
         results = judge.Results()
         with contextlib.redirect_stdout(io.StringIO()):
-            bench.check(results, {**good, **dict(changed)})
+            cost.check(results, {**good, **dict(changed)})
         return results.failed
 
     ways = "helper", "by_hand", "pcim_helper", "devm"
-    good = {f"kernel.{pages}.{size}.{way}": 10000 for pages in ("1G", "2M") for size in bench.SIZES for way in ways}
+    good = {f"kernel.{pages}.{size}.{way}": 10000 for pages in ("1G", "2M") for size in cost.SIZES for way in ways}
     good.update({f"{what}.64M.{how}.all": count for how in ("read", "write")
                  for what, count in (("sample", 15), ("resource2_wc", 100))})
     good.update({"sample.64G.sparse": 5, "resource2_wc.64G.sparse": 10000,
@@ -376,7 +382,7 @@ def test_bench():
                                     ("much differs", "| 1 000 |", "| 1 021 |", False),
                                     ("a word differs", "| a 1 000 |", "| b 1 000 |", False),
                                     ("a number more", "| 1 | 1 |", "| 1 | – |", False)):
-        OURS.check(f"bench: {name}", bench.same(one, other, 0) is alike)
+        OURS.check(f"bench: {name}", cost.same(one, other, 0) is alike)
 
 
 def main():
@@ -385,6 +391,7 @@ def main():
     test_bench()
     with tempfile.TemporaryDirectory() as tmp:
         test_run(tmp)
+        test_run_ends(tmp)
         test_unchanged(tmp)
         test_killed(tmp)
         test_only_in(tmp)

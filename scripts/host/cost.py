@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """What guest/bench.c measured: how much it may be, and how docs/cost.md shows it.
 
-bench.py all COUNTS: the tables; bench.py unlimited COUNTS: without that of the limits;
-bench.py short COUNTS: what README.md says of it;
-bench.py cover COUNTS: those of the cover letter; bench.py plot COUNTS: the data of the graph;
-bench.py same A B: are these the same but for numbers, and those nearly so?
+cost.py all COUNTS: the tables; cost.py unlimited COUNTS: without that of the limits;
+cost.py short COUNTS: what README.md says of it;
+cost.py cover COUNTS: those of the cover letter; cost.py plot COUNTS: the data of the graph;
+cost.py same A B: are these the same but for numbers, and those nearly so?
 """
 import math
 import re

@@ -6,23 +6,22 @@
 . "$top/scripts/lib/kernel.sh"
 
 need_tree
-out=$build/kernel-users
-conf=$top/scripts/configs
+out=$build/kernel-kconfig-select
 mkdir -p "$out"
 
 users=(DRM_QXL DRM_VMWGFX VBOXGUEST SAMPLE_PCI_IVSHMEM)
 
 # has_helper [USER]: in a configuration with this one and no other
 has_helper() {
-	printf 'CONFIG_%s=n\n' "${users[@]}" > "$out/users.config"
-	[ $# = 0 ] || echo "CONFIG_$1=m" >> "$out/users.config"
-	reconfigure "$tree" "$out" "$out/users.config" || die "the kernel cannot be configured"
-	need_options "$out" "$out/users.config"
+	printf 'CONFIG_%s=n\n' "${users[@]}" > "$out/some.config"
+	[ $# = 0 ] || echo "CONFIG_$1=m" >> "$out/some.config"
+	reconfigure "$tree" "$out" "$out/some.config" || die "the kernel cannot be configured"
+	need_options "$out" "$out/some.config"
 	grep -qx CONFIG_PCI_SHMEM_BAR=y "$out/.config"
 }
 
-echo CONFIG_SAMPLES=y > "$out/users.config"
-configure "$tree" "$out" "$conf"/{base,x86_64,drm}.config "$out/users.config"
+echo CONFIG_SAMPLES=y > "$out/some.config"
+configure "$tree" "$out" "$top"/scripts/configs/{base,x86_64,drm}.config "$out/some.config"
 for user in "${users[@]}"; do
 	if has_helper "$user"; then ok "$user"; else not_ok "$user # does not select PCI_SHMEM_BAR"; fi
 done

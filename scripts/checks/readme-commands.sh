@@ -10,7 +10,7 @@ need_tree
 plain_git rev-parse -q --verify "refs/heads/$branch" >/dev/null ||
 	die "no branch $branch in build/linux: run 'make apply'"
 
-scratch=$build/ways
+scratch=$build/readme-commands
 clone=$scratch/linux
 patches=("$top"/patches/*.patch)
 . "$top/scripts/lib/sender.sh"
@@ -41,14 +41,14 @@ same_files() {
 	in_clone git diff --stat --exit-code "$1" HEAD || die "the files differ from $1"
 }
 
-# log_of COMMIT [FORMAT]
-log_of() {
-	in_clone git log --format="${2:-%an <%ae>%n%B}" "pristine..$1"
+# messages_of COMMIT
+messages_of() {
+	in_clone git log --format='%an <%ae>%n%B' "pristine..$1"
 }
 
 same_commits() {
 	same_files "$1"
-	diff <(log_of "$1") <(log_of HEAD) || die "authors or messages differ from $1"
+	diff <(messages_of "$1") <(messages_of HEAD) || die "authors or messages differ from $1"
 }
 
 git_am() {
@@ -117,13 +117,13 @@ sending() {
 
 new_clone "$clone" "$tree" pristine "${kernel_tree[@]}"
 
-try "git am" git_am
-try "a thread of mails can be made of it" make_mbox
-try "b4 am" b4_am
-try "b4 shazam" b4_shazam
-try "quilt push" quilt_push
-try "quilt pop" quilt_pop
-try "patches/ has no Signed-off-by" no_sign_off
-try "sending a set, as docs/sending.md says" sending
+ok_if "git am" git_am
+ok_if "a thread of mails can be made of it" make_mbox
+ok_if "b4 am" b4_am
+ok_if "b4 shazam" b4_shazam
+ok_if "quilt push" quilt_push
+ok_if "quilt pop" quilt_pop
+ok_if "patches/ has no Signed-off-by" no_sign_off
+ok_if "sending a set, as docs/sending.md says" sending
 
 totals

@@ -5,7 +5,8 @@
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"
 . "$top/scripts/lib/kernel.sh"
-. "$top/scripts/lib/compare.sh"
+. "$top/scripts/lib/commit-tree.sh"
+. "$top/scripts/lib/warnings.sh"
 
 need_tree
 log=$(plain_git log --reverse --format='%h %s' "pristine..$branch")

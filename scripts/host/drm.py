@@ -2,6 +2,7 @@
 """drm's guests: one for each of the devices QEMU has for the drivers that use the helper, and what
 the host does for them.
 """
+import fnmatch
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ import time
 from typing import NamedTuple
 
 import vm
+from shared import may_skip
 
 
 class Gdb:
@@ -141,3 +143,24 @@ BOOTS = {
     "qxl-old": Boot(["qxl,id=card,revision=3"], {"global.qxl_old_revision"}),
     "qxl-heads": Boot(["qxl,id=card"], {"global.qxl_late_failure"}, "qxl.num_heads=10000000"),
 }
+
+
+def drm(run):
+    def start(name, boot):
+        screen = Screen(run, name, boot.spare)
+        devices = [arg for device in boot.devices for arg in ("-device", device)]
+        return run.boot(name, devices + screen.args(), f"no_console_suspend {boot.append}",
+                        screen.serve, machine=boot.machine, memory="512")
+
+    boots = [(name, boot) for name, boot in BOOTS.items()
+             if fnmatch.fnmatch(name, run.only)
+             and (boot.debug or run.kernel.name != "debug" or run.only != "*")]
+    guests = []
+    for item in boots:
+        # Two at a time, as one guest does not keep two processors busy
+        while sum(guest.is_alive() for guest in guests) == 2:
+            time.sleep(0.2)
+        guests.append(start(*item))
+    for guest, (name, boot) in zip(guests, boots):
+        run.judge(guest, prefix=f"{name}: ", may_skip=may_skip(run),
+                  must_run=boot.must_run | {"afterwards.no_leaks"})
