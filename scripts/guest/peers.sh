@@ -258,6 +258,8 @@ xorg_heads() {
 	check "X takes them" layout
 	check "its picture is right before" within 120 picture 17 13 green black
 	cycle modesetting
+	host heads 2 800 600
+	check "two heads are connected" within 30 connected 2
 	host heads 1 800 600
 	check "one head is connected" within 30 connected 1
 	check "unbind under the new X" unbind
