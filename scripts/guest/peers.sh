@@ -134,7 +134,7 @@ finish() {
 
 udev() {
 	/usr/lib/systemd/systemd-udevd --daemon > /run/udevd.log 2>&1
-	for each in drm input tty graphics; do
+	for each in drm input graphics; do
 		udevadm trigger --subsystem-match=$each
 	done
 	udevadm settle -t 30
