@@ -230,7 +230,7 @@ def test_run(tmp):
 
 def test_run_ends(tmp):
     """Stages that do not end, and those whose end can be missed"""
-    copy = Copy(tmp, "run-ends")
+    copy = Copy(tmp, "run-limit")
     copy.stage("good", "echo '2 passed, 0 failed, 0 skipped'")
     with open(f"{copy.top}/scripts/run.sh", "r+", encoding="utf-8") as file:
         text = file.read().replace("limit=$((7200 * slow))", "limit=1")
@@ -246,6 +246,7 @@ def test_run_ends(tmp):
     if subprocess.run([*apart, "sh", "-c", f"echo 1000 > {last_pid}"], stderr=subprocess.DEVNULL, check=False).returncode:
         OURS.skip(name, f"cannot write {last_pid} in a namespace of its own")
         return
+    copy = Copy(tmp, "run-reuses")
     copy.stage("ends", f"echo 1 passed, 0 failed, 0 skipped; echo $PPID > {copy.top}/pid")
     copy.stage("reuses", f"until read -r pid < {copy.top}/pid; do :; done 2>/dev/null\n"
                f"while [ $SECONDS -lt 2 ]; do echo $((pid - 1)) > {last_pid}; done; echo 1 passed, 0 failed, 0 skipped")
