@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Is the Rust of the series clean?  Each commit of the set compiles, with clippy and without a
-# new warning, and without CONFIG_RUST; rustfmt changes nothing, rustdoc has nothing to say; and what
-# must not compile does not.  In another Debian if there is no Rust here: see rust.sh.
+# new warning (per-commit.sh does so without CONFIG_RUST); rustfmt changes nothing, rustdoc has
+# nothing to say; and what must not compile does not.  In another Debian if there is no Rust here:
+# see rust.sh.
 [ -n "${IN_RUST:-}" ] || exec "$(dirname "$0")/../rust.sh" scripts/checks/rust.sh
 . "$(dirname "$0")/../lib/common.sh"
 . "$top/scripts/lib/results.sh"

@@ -105,6 +105,7 @@ TEST_F(iommu, dma_to_sample)
 	char dump[2 * PAGE];
 	int fd = map_for_edu(&self->buf);
 
+	ASSERT_TRUE(is_bound(HIGH));
 	ASSERT_GE(fd, 0) TH_LOG("errno %d", errno);
 	EXPECT_TRUE(dma_works(self->buf));
 	EXPECT_EQ(sizeof(dump), read_at(fd, dump, sizeof(dump), 0) + read_at(fd, dump + PAGE, PAGE, PAGE));

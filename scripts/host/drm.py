@@ -6,7 +6,6 @@ import fnmatch
 import os
 import re
 import socket
-import threading
 import time
 from typing import NamedTuple
 
@@ -84,13 +83,7 @@ class Screen:
 
     @staticmethod
     def do_wake(qmp):
-        """Answered at once: a guest that sleeps does not listen."""
-        def wait_and_wake():
-            while qmp.ask("query-status")["status"] != "suspended":
-                time.sleep(0.2)
-            qmp.call("system_wakeup")
-        threading.Thread(target=wait_and_wake, daemon=True).start()
-        return True
+        return qmp.wake_later()
 
     @staticmethod
     def do_unplug(qmp, card):

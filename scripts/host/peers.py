@@ -89,7 +89,6 @@ class Host:
         self.out = os.path.join(kernel.out, name)
         self.socket = os.path.relpath(f"{self.out}.spice")	# a socket's path is short
         self.client = None
-        self.woken = False
 
     def serve(self, guest, what, *args):
         return getattr(self, f"do_{what}")(guest.qmp, *args)
@@ -147,27 +146,14 @@ class Host:
     def do_may_reboot(qmp):
         return qmp.call("set-action", reboot="reset")
 
-    def do_wake(self, qmp):
-        """Answered at once: a guest that sleeps does not listen."""
-        def wait_and_wake():
-            for _ in range(600):
-                status = qmp.ask("query-status")
-                if not status:
-                    return
-                if status["status"] == "suspended":
-                    break
-                time.sleep(0.2)
-            else:
-                return
-            time.sleep(1)
-            self.woken = qmp.call("system_wakeup")
-        self.woken = False
-        threading.Thread(target=wait_and_wake, daemon=True).start()
-        return True
+    @staticmethod
+    def do_wake(qmp):
+        return qmp.wake_later()
 
-    def do_woken(self, _):
+    @staticmethod
+    def do_woken(qmp):
         """Or did it only say that it slept?"""
-        return self.woken
+        return qmp.woken
 
     def end(self):
         if self.client:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import NamedTuple
 
 # On a busy host, QEMU's timer is too late for x86 to believe that it works, and 20 s are not
@@ -73,6 +74,7 @@ class Qmp:
     def __init__(self, sock):
         self.file = sock.makefile("rw")
         self.events = []
+        self.woken = False
         self.lock = threading.Lock()
         self.read()
         self.call("qmp_capabilities")
@@ -95,6 +97,20 @@ class Qmp:
 
     def call(self, name, **args):
         return self.ask(name, **args) is not None
+
+    def wake_later(self):
+        """Returns at once: a guest that sleeps does not listen.  woken says if it has slept, and was woken."""
+        def wait_and_wake():
+            for _ in range(5 * Guest.silent):
+                status = self.ask("query-status")
+                if status["status"] == "suspended":
+                    time.sleep(1)
+                    self.woken = self.call("system_wakeup")
+                    return
+                time.sleep(0.2)
+        self.woken = False
+        threading.Thread(target=wait_and_wake, daemon=True).start()
+        return True
 
     def wait_event(self, name, device=None):
         while True:
