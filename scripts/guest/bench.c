@@ -226,21 +226,26 @@ static bool throughput(const char *what)
 	return n > 0;
 }
 
-/* 64 GiB, of which a word in each 2 MiB is read */
+/* 64 GiB, of which a word in each 2 MiB is read: so little that a tick of the clock shows */
 static bool sparse(void)
 {
 	size_t len = 64 * GIB;
-	int fd = open_memory(sample, len);
-	uint64_t start = now();
-	char *map = mmap(place_of(len), len, RW, MAP_SHARED, fd, 0);
+	int i, fd = open_memory(sample, len);
+	uint64_t start, least = 0;
+	char *map;
 
+	for (i = 0; i < REPEATS; i++) {
+		start = now();
+		map = mmap(place_of(len), len, RW, MAP_SHARED, fd, 0);
+		if (map == MAP_FAILED)
+			break;
+		touch_all(map, len, PMD, false);
+		munmap(map, len);
+		at_least(&least, now() - start);
+	}
 	close(fd);
-	if (map == MAP_FAILED)
-		return false;
-	touch_all(map, len, PMD, false);
-	munmap(map, len);
-	result("sample.64G.sparse", now() - start);
-	return true;
+	result("sample.64G.sparse", least);
+	return i == REPEATS;
 }
 
 /* One for each of the largest leaves that fit */
