@@ -206,6 +206,10 @@ static void access_config(struct kunit *test)
 	pci_read_config_dword(pdev, PCI_VENDOR_ID, &dword);
 	KUNIT_EXPECT_EQ(test, dword, DEVICE_ID << 16 | PCI_VENDOR_ID_REDHAT);
 	pci_write_config_word(pdev, PCI_COMMAND, 0xffff);
+	pci_read_config_word(pdev, PCI_COMMAND, &word);
+	KUNIT_EXPECT_EQ(test, word, PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
+				    PCI_COMMAND_MASTER |
+				    PCI_COMMAND_INTX_DISABLE);
 	pci_write_config_byte(pdev, PCI_COMMAND + 1, 0);
 	pci_read_config_dword(pdev, PCI_COMMAND, &dword);
 	KUNIT_EXPECT_EQ(test, dword, PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
