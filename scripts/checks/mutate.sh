@@ -29,7 +29,6 @@ work=$build/mutate/$LANE	# a build/ of its own, with the tree to put faults in
 src=$work/linux
 um=$work/kunit-um
 plain=$work/kernel-plain
-sample=samples/pci/ivshmem_sample.ko
 export PCI_SHMEM_BUILD=$work LIMIT=${LIMIT:-$((120 * slow))}
 
 # tests_of FILE [TEST...]: those that are to notice, in the words of run.sh
@@ -90,10 +89,11 @@ build() {
 	build:plain)
 		kmake "$src" "$plain" -s ;;
 	boot:plain:*)
-		# Both, wherever the fault is: one may be left from the last one
-		kmake "$src" "$plain" -s bzImage "$sample"
+		# All, wherever the fault is: one may be left from the last one
+		kmake "$src" "$plain" -s bzImage modules
 		modules=("$plain"/root/lib/modules/*/kernel)
-		cp "$plain/$sample" "${modules[0]}/$sample"
+		(cd "${modules[0]}" && find . -name '*.ko' -print0) |
+			(cd "$plain" && xargs -0 cp --parents -t "${modules[0]}")
 		depmod -b "$plain/root" "$(basename "${modules[0]%/kernel}")" ;;	# its aliases
 	boot:*)
 		"$top/scripts/build.sh" "$(kernel_of "$1")" ;;
