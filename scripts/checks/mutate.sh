@@ -79,8 +79,6 @@ kernel_of() {
 # build TEST: what it runs.  Where that is done often, not by kunit.py or build.sh: they look
 # at the whole configuration each time.
 build() {
-	local modules
-
 	case $1 in
 	kconfig-select)
 		;;
@@ -91,10 +89,7 @@ build() {
 	boot:plain:*)
 		# All, wherever the fault is: one may be left from the last one
 		kmake "$src" "$plain" -s bzImage modules
-		modules=("$plain"/root/lib/modules/*/kernel)
-		(cd "${modules[0]}" && find . -name '*.ko' -print0) |
-			(cd "$plain" && xargs -0 cp --parents -t "${modules[0]}")
-		depmod -b "$plain/root" "$(basename "${modules[0]%/kernel}")" ;;	# its aliases
+		kmake "$src" "$plain" -s INSTALL_MOD_PATH="$plain/root" modules_install ;;
 	boot:*)
 		"$top/scripts/build.sh" "$(kernel_of "$1")" ;;
 	esac
