@@ -135,8 +135,15 @@ summary() {
 	echo "$passed passed, $failed failed, $skipped skipped"
 }
 
+# file_of STAGE SUFFIX: a stage can have more arguments than the name of a file has room for
+file_of() {
+	local name=${1//:/-}
+
+	echo "$build/logs/${name:0:200}.$2"
+}
+
 log_of() {
-	echo "$build/logs/${1//:/-}.log"
+	file_of "$1" log
 }
 
 # tests_in STAGE AWK-OPTION...: see tests.awk
@@ -147,12 +154,12 @@ tests_in() {
 # Where a stage leaves its status when it ends.  By then, and long before that is seen,
 # another process may have its number, and bash knows nothing of it any more.
 status_of() {
-	echo "$build/logs/${1//:/-}.status"
+	file_of "$1" status
 }
 
 # Where is written for what inputs a stage has passed
 passed_of() {
-	echo "$build/logs/${1//:/-}.passed"
+	file_of "$1" passed
 }
 
 # all_inputs STAGE: one number for what a stage with a ~ can depend on; none if the tree has

@@ -200,6 +200,8 @@ def test_run(tmp):
     out, status = copy.run("good", "first")
     OURS.check("run.sh: good stages", status == 0 and "4 passed, 0 failed, 2 skipped" in out)
     OURS.check("run.sh: shows what was skipped", "skipped: x: because" in out)
+    OURS.check("run.sh: a stage with more arguments than a name of a file has room for",
+               copy.run("good" + ":argument" * 40)[1] == 0)
     for name in "dies", "lies", "fails", "is killed", "says nothing", "only skips":
         out, status = copy.run("good", name, "good")
         OURS.check(f"run.sh: a stage that {name}", status != 0 and "FAILED" in out and
