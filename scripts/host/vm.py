@@ -101,13 +101,14 @@ class Qmp:
     def wake_later(self):
         """Returns at once: a guest that sleeps does not listen.  woken says if it has slept, and was woken."""
         def wait_and_wake():
-            for _ in range(5 * Guest.silent):
-                status = self.ask("query-status")
-                if status["status"] == "suspended":
-                    time.sleep(1)
-                    self.woken = self.call("system_wakeup")
-                    return
-                time.sleep(0.2)
+            with contextlib.suppress(ConnectionError):	# QEMU may end before the guest sleeps
+                for _ in range(5 * Guest.silent):
+                    status = self.ask("query-status")
+                    if status["status"] == "suspended":
+                        time.sleep(1)
+                        self.woken = self.call("system_wakeup")
+                        return
+                    time.sleep(0.2)
         self.woken = False
         threading.Thread(target=wait_and_wake, daemon=True).start()
         return True
