@@ -124,7 +124,6 @@ essence() {
 
 grep -qx '<!-- trees -->' "$page" || die "docs/other-trees.md has no place for the table: <!-- trees -->"
 test_tree 7.3 "git am" try_am
-test_tree 7.2 "git am" try_am
 test_tree 6.12 overlay.sh try_overlay
 
 table=$(printf '%s\n' '| tree | version tried | how | result |' '|---|---|---|---|' "${rows[@]}")
