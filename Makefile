@@ -16,20 +16,21 @@ CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:che
 	boot:debug:sample boot:debug:kunit boot:debug:faults boot:debug:vfio +boot:debug:walk:300 +boot:debug:stress:10 \
 	+boot:debug:hotplug:10
 
-# High counts (a walk is to take some minutes beside the others), more architectures,
+# High counts (what takes minutes in a guest runs beside the builds), more architectures,
 # each set booted alone, and Debian's newest trees.
 SOAK = tools:check:soak:rust:peers disk:28 fetch apply \
 	build:plain +boot:plain:walk:150000 build:debug +boot:debug:walk:4000 build:kcsan +boot:kcsan:walk:25000 \
 	boot:plain:stress:5000 boot:plain:mailbox:1000000 boot:plain:hotplug:500 \
-	boot:debug:stress:100 boot:debug:hotplug:50 \
-	boot:debug:drm:qxl-small boot:debug:drm:qxl-vgacon boot:debug:drm:qxl-vesa boot:debug:drm:qxl-revision4 \
+	+boot:debug:stress:100 +boot:debug:hotplug:50 \
+	+boot:debug:drm:qxl-small +boot:debug:drm:qxl-vgacon +boot:debug:drm:qxl-vesa +boot:debug:drm:qxl-revision4 \
 	boot:kcsan:faults boot:kcsan:stress:100 \
+	build:peers +~peers:patched:debug \
 	build:riscv64 boot:riscv64:sample boot:riscv64:kunit \
-	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) sets sets:boot failing \
-	build:peers peers:patched:debug litmus trees tries
+	build:ppc64 boot:ppc64:sample boot:ppc64:kunit $(RUST) ~sets ~sets:boot ~failing \
+	litmus trees tries
 
 # On Debian 12, the first of them makes a Debian 13 in build/rust-root.
-RUST = build:rust boot:rust:rust boot:rust:kunit rust build:rust-debug boot:rust-debug:rust
+RUST = build:rust boot:rust:rust boot:rust:kunit ~rust build:rust-debug boot:rust-debug:rust
 
 .PHONY: help try shell boot test check soak mutate fetch apply build export \
 	sync readme-commands sending per-commit kconfig-select sets failing litmus mails static shellcheck \
