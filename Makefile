@@ -7,7 +7,7 @@ BOOT = tools:fetch disk:6 +tools:boot fetch apply tools:fetch:boot build:plain b
 # What decides, the quick first.  With a ~, not again until something has changed.
 CHECK = tools:fetch disk:14 +tools:check +shellcheck fetch apply tools:fetch:check mutations cover \
 	+selftest +sync +~kconfig-select +~per-commit build:plain boot:plain:sample \
-	+~sets:apply +~static +~badinput build:debug +boot:debug:drm +kunit +~readme-commands +~sending \
+	+~sets:apply +~static +~badinput +~sending build:debug +boot:debug:drm +kunit +~readme-commands \
 	build:i386 boot:i386:sample boot:i386:kunit boot:i386:faults \
 	build:arm64 boot:arm64:sample boot:arm64:kunit boot:arm64:faults boot:arm64:walk:300 \
 	boot:plain:unassigned boot:plain:limits boot:plain:kunit boot:plain:faults boot:plain:walk:3000 boot:plain:vfio \
