@@ -344,6 +344,23 @@ report_ended() {
 	done
 }
 
+# skips LOG: what was skipped, in a line for each reason
+skips() {
+	awk -F ' # SKIP ' '
+	/^ok - .* # SKIP / {
+		if (!($2 in n))
+			reasons[++m] = $2
+		if (++n[$2] <= 3)
+			names[$2] = names[$2] (n[$2] > 1 ? ", " : "") substr($1, 6)
+	}
+	END {
+		for (i = 1; i <= m; i++) {
+			why = reasons[i]
+			print "    skipped: " names[why] (n[why] > 3 ? " and " n[why] - 3 " more" : "") ": " why
+		}
+	}' "$1"
+}
+
 # report STAGE STATUS SECONDS: what is in its log
 report() {
 	local log
@@ -355,7 +372,7 @@ report() {
 	reported+=("$3 $good ${p:--} ${f:--} ${s:--} $1")
 	[ $good = yes ] || echo -n "FAILED  "
 	echo "${p:+$p passed, $f failed, $s skipped}"
-	sed -n 's/^ok - \(.*\) # SKIP /    skipped: \1: /p' "$log"
+	skips "$log"
 	if [ $good = yes ]; then
 		[ -z "${inputs[$1]:-}" ] || echo "${inputs[$1]}" > "$(passed_of "$1")"
 		[ -z "${begun[$1]:-}" ] || last[$1]=$3

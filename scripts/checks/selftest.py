@@ -192,6 +192,8 @@ def test_run(tmp):
     copy = Copy(tmp, "run")
     copy.stage("good", "echo '2 passed, 0 failed, 1 skipped'; echo 'ok - x # SKIP because'")
     copy.stage("first", "echo '2 passed, 0 failed, 1 skipped'")
+    copy.stage("skips", "echo '1 passed, 0 failed, 6 skipped'; echo 'ok - z # SKIP other'\n"
+               "for i in a b c d e; do echo \"ok - $i # SKIP none\"; done")
     copy.stage("says nothing", "true")
     copy.stage("only skips", "echo '0 passed, 0 failed, 1 skipped'")
     copy.stage("dies", "echo '2 passed, 0 failed, 0 skipped'; exit 1")
@@ -201,6 +203,8 @@ def test_run(tmp):
     out, status = copy.run("good", "first")
     OURS.check("run.sh: good stages", status == 0 and "4 passed, 0 failed, 2 skipped" in out)
     OURS.check("run.sh: shows what was skipped", "skipped: x: because" in out)
+    OURS.check("run.sh: a line for each reason to skip",
+               "    skipped: z: other\n    skipped: a, b, c and 2 more: none\n" in copy.run("skips")[0])
     OURS.check("run.sh: a stage with more arguments than a name of a file has room for",
                copy.run("good" + ":argument" * 40)[1] == 0)
     for name in "dies", "lies", "fails", "is killed", "says nothing", "only skips":
